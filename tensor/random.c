@@ -1,0 +1,126 @@
+/* Counter-based random numbers: Philox 4x32-10. */
+#include "context.h"
+
+#include <math.h>
+
+enum { PHILOX_ROUNDS = 10 };
+static const uint32_t multiplier[2] = {0xD2511F53u, 0xCD9E8D57u};
+static const uint32_t weyl[2] = {0x9E3779B9u, 0xBB67AE85u};
+static const double two_to_minus_32 = 1.0 / 4294967296.0;
+
+/* Key: the seed, its upper half mixed with the stream. Counter: block, step, index. */
+void reel_random_bits(uint64_t seed, reel_draw draw, uint32_t block, uint32_t words[4]) {
+    uint32_t key0 = (uint32_t)seed;
+    uint32_t key1 = (uint32_t)(seed >> 32) ^ draw.stream * weyl[0];
+    uint32_t c0 = block, c1 = draw.step, c2 = (uint32_t)draw.index, c3 = (uint32_t)(draw.index >> 32);
+    for (int round = 0; round < PHILOX_ROUNDS; round++) {
+        const uint64_t p0 = (uint64_t)multiplier[0] * c0, p1 = (uint64_t)multiplier[1] * c2;
+        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ key0;
+        c1 = (uint32_t)p1;
+        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ key1;
+        c3 = (uint32_t)p0;
+        key0 += weyl[0];
+        key1 += weyl[1];
+    }
+    words[0] = c0;
+    words[1] = c1;
+    words[2] = c2;
+    words[3] = c3;
+}
+
+reel_random reel_random_begin(uint64_t seed, reel_draw draw) {
+    return (reel_random){.seed = seed, .draw = draw};
+}
+
+uint32_t reel_random_u32(reel_random *r) {
+    if (r->left == 0) {
+        reel_random_bits(r->seed, r->draw, r->block++, r->words);
+        r->left = 4;
+    }
+    return r->words[4 - r->left--];
+}
+
+double reel_random_uniform(reel_random *r) {
+    return reel_random_u32(r) * two_to_minus_32;
+}
+
+uint32_t reel_random_below(reel_random *r, uint32_t n) {
+    const uint32_t excess = (uint32_t)(0u - n) % n; /* 2^32 mod n: draws below it would favour small values */
+    uint32_t word;
+    do
+        word = reel_random_u32(r);
+    while (word < excess);
+    return word % n;
+}
+
+/* ---- filling
+ * ------------------------------------------------------------------------------------------------ */
+
+typedef struct distribution {
+    double (*value)(const struct distribution *d, reel_random *r);
+    double a, b;
+} distribution;
+
+static double uniform(const distribution *d, reel_random *r) {
+    return d->a + (d->b - d->a) * reel_random_uniform(r);
+}
+
+/* Box-Muller (1958), the cosine branch: two words for one normal, so that draw i stays where it is. */
+static double normal(const distribution *d, reel_random *r) {
+    const double u = (reel_random_u32(r) + 0.5) * two_to_minus_32; /* never 0 */
+    const double v = reel_random_uniform(r);
+    return d->a + d->b * sqrt(-2 * log(u)) * cos(2 * M_PI * v);
+}
+
+/* The inverse of erf: Winitzki's approximation, then Newton steps to the last digit. */
+static double inverse_erf(double y) {
+    const double k = 0.147, log_term = log1p(-y * y);
+    const double first = 2 / (M_PI * k) + log_term / 2;
+    double x = copysign(sqrt(sqrt(first * first - log_term / k) - first), y);
+    for (int i = 0; i < 3; i++)
+        x -= (erf(x) - y) / (M_2_SQRTPI * exp(-x * x));
+    return x;
+}
+
+/* Cut at two deviations; a is the deviation before the cut that gives the wanted one after it. */
+static double truncated_normal(const distribution *d, reel_random *r) {
+    const double limit = erf(M_SQRT2); /* erf(2 / sqrt 2) */
+    return d->a * M_SQRT2 * inverse_erf(limit * (2 * reel_random_uniform(r) - 1));
+}
+
+/* Serial: initial values are drawn once, and one after another reads simplest. */
+static reel_status fill(reel_context *ctx, reel_tensor *dst, distribution d, reel_draw draw) {
+    if (reel__failed(ctx))
+        return ctx->error.status;
+    if (!dst->data || !reel__is_float(dst->dtype) || !reel_is_contiguous(dst))
+        return reel__error(ctx, REEL_ERROR_ARGUMENT, "random", "%s %s is not a row-major float tensor",
+                           reel_dtype_name(dst->dtype), reel__shape_text(dst->rank, dst->shape).text);
+    reel_random r = reel_random_begin(ctx->seed, draw);
+    const int64_t n = reel_elements(dst);
+    const size_t element = reel_dtype_bytes(dst->dtype);
+    for (int64_t i = 0; i < n; i++) {
+        double value = d.value(&d, &r);
+        const reel_tensor source = {.dtype = REEL_F64, .data = &value};
+        reel_tensor cell = {.dtype = dst->dtype, .data = (char *)dst->data + (size_t)i * element};
+        reel__copy_values(ctx, &cell, &source, false);
+    }
+    reel_touch(dst);
+    return REEL_OK;
+}
+
+reel_status reel_fill_uniform(reel_context *ctx, reel_tensor *dst, double low, double high, reel_draw draw) {
+    return fill(ctx, dst, (distribution){uniform, low, high}, draw);
+}
+
+reel_status reel_fill_normal(reel_context *ctx, reel_tensor *dst, double mean, double std, reel_draw draw) {
+    return fill(ctx, dst, (distribution){normal, mean, std}, draw);
+}
+
+reel_status reel_fill_truncated_normal(reel_context *ctx, reel_tensor *dst, double std, reel_draw draw) {
+    if (std == 0)
+        return reel_fill(ctx, dst, 0);
+    const double density = exp(-2.0) / sqrt(2 * M_PI); /* of the standard normal at the cut */
+    const double inside = erf(M_SQRT2);                /* its mass between the cuts; * 2 / 2 */
+    const double shrink = sqrt(1 - 4 * density / inside);
+    return fill(ctx, dst, (distribution){truncated_normal, std / shrink, 0}, draw);
+}

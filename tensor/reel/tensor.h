@@ -1,0 +1,223 @@
+/* Tensors: what they are, where they live, how they are made, filled and copied.
+ *
+ * A context owns a device, its memory and its threads. A tensor is a plain readable struct that only the
+ * library makes. It has one of two lifetimes:
+ *
+ *   owned  parameters, optimizer state, batches: reel_tensor_new ... reel_tensor_free
+ *   tape   every result of an op: it dies at reel_tape_reset or when its scope ends (<reel/autograd.h>)
+ *
+ * Nothing here knows mathematics; that is <reel/ops.h>. */
+#ifndef REEL_TENSOR_H
+#define REEL_TENSOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define REEL_API __attribute__((visibility("default")))
+#else
+#define REEL_API
+#endif
+
+/* ---- errors ------------------------------------------------------------------------------------------ */
+
+typedef enum reel_status {
+    REEL_OK = 0,
+    REEL_ERROR_ARGUMENT,   /* a value that no call of this function accepts */
+    REEL_ERROR_SHAPE,      /* shapes that do not fit each other */
+    REEL_ERROR_DTYPE,      /* an element type the function does not know */
+    REEL_ERROR_STATE,      /* a call out of order, a tensor used after its scope ended */
+    REEL_ERROR_MEMORY,     /* no memory left */
+    REEL_ERROR_DEVICE,     /* the device is missing or failed */
+    REEL_ERROR_IO,         /* the operating system refused to read or write */
+    REEL_ERROR_FORMAT,     /* a file that is not what it says it is */
+    REEL_ERROR_NOT_FINITE, /* an infinity or NaN where a number must be */
+} reel_status;
+
+enum { REEL_MESSAGE_BYTES = 512 };
+
+/* What went wrong, in one line without a final newline. Functions that have no context fill one of these. */
+typedef struct reel_error {
+    reel_status status;
+    char message[REEL_MESSAGE_BYTES];
+} reel_error;
+
+/* "shape", "memory", ...: the class of a status as a word. */
+REEL_API const char *reel_status_name(reel_status status);
+
+/* Records the first error in *error (NULL is accepted) and returns status, so that
+ * `return reel_fail(error, REEL_ERROR_IO, "%s: %s", path, strerror(errno));` reads as one step. */
+REEL_API reel_status reel_fail(reel_error *error, reel_status status, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/* ---- element types ----------------------------------------------------------------------------------- */
+
+typedef enum reel_dtype { REEL_F64, REEL_F32, REEL_BF16, REEL_I32, REEL_U8, REEL_DTYPE_COUNT } reel_dtype;
+
+typedef enum reel_device { REEL_CPU, REEL_CUDA } reel_device;
+
+/* The upper half of an IEEE single. Arithmetic on it is done in float. */
+typedef struct reel_bf16 {
+    uint16_t bits;
+} reel_bf16;
+
+REEL_API size_t reel_dtype_bytes(reel_dtype dtype);
+REEL_API const char *reel_dtype_name(reel_dtype dtype); /* "f64", "f32", "bf16", "i32", "u8" */
+
+/* ---- context ----------------------------------------------------------------------------------------- */
+
+/* One device and one thread of control: memory pool, tape, random seed and the first error of the step.
+ * Two contexts may be used from two threads at once; one context from one thread at a time. */
+typedef struct reel_context reel_context;
+
+typedef struct reel_context_options {
+    reel_device device;
+    int threads;   /* 0: as many as the affinity mask and the control group allow */
+    uint64_t seed; /* key of every random draw */
+} reel_context_options;
+
+/* Makes a context; options NULL means the CPU, all threads, seed 0. Freed by reel_context_free, which also
+ * frees its tape and every owned tensor that the caller has not freed. */
+REEL_API reel_status reel_context_new(reel_context **context, const reel_context_options *options,
+                                      reel_error *error);
+REEL_API void reel_context_free(reel_context *ctx);
+
+/* The first error since the last reel_tape_reset (<reel/autograd.h>); REEL_OK and "" when there was none. */
+REEL_API reel_status reel_context_status(const reel_context *ctx);
+REEL_API const char *reel_context_message(const reel_context *ctx);
+/* Keeps an error of the caller's own, as ops do: the first of the step counts. Returns status. */
+REEL_API reel_status reel_context_fail(reel_context *ctx, reel_status status, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+REEL_API int reel_context_threads(const reel_context *ctx);
+REEL_API uint64_t reel_context_seed(const reel_context *ctx);
+REEL_API const char *reel_context_isa(const reel_context *ctx); /* "portable", "avx2", "avx512" */
+
+typedef struct reel_memory {
+    int64_t live_bytes;         /* in use by tensors now */
+    int64_t peak_bytes;         /* highest live_bytes since the last reel_memory_reset_peak */
+    int64_t reserved_bytes;     /* taken from the system and kept for reuse */
+    int64_t system_allocations; /* times the pool had to ask the system */
+} reel_memory;
+
+REEL_API reel_memory reel_memory_of(const reel_context *ctx);
+REEL_API void reel_memory_reset_peak(reel_context *ctx);
+
+/* ---- tensors ----------------------------------------------------------------------------------------- */
+
+enum { REEL_MAX_RANK = 6 };
+
+typedef struct reel_tensor {
+    reel_dtype dtype;
+    int32_t rank;
+    int64_t shape[REEL_MAX_RANK];  /* elements per axis */
+    int64_t stride[REEL_MAX_RANK]; /* elements from one index to the next along an axis; 0 when expanded */
+    void *data;                    /* element [0,...,0]; NULL once its scope freed it */
+    reel_device device;
+    int64_t id;      /* unique within the context */
+    int64_t version; /* grows whenever the values of an owned tensor change */
+    void *reserved[4];
+} reel_tensor;
+
+/* Rank and shape in one argument pair: reel_tensor_new(ctx, REEL_F32, REEL_SHAPE(B, T, D)). */
+#define REEL_SHAPE(...)                                                                                      \
+    (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) {                     \
+        __VA_ARGS__                                                                                          \
+    }
+
+/* A new owned tensor, row-major, filled with zeros. Rank 0 is a scalar. On failure the context keeps the
+ * error and its void tensor is returned, never NULL. */
+REEL_API reel_tensor *reel_tensor_new(reel_context *ctx, reel_dtype dtype, int rank, const int64_t *shape);
+
+/* A new owned tensor over part of another owned one, as in an arena: it shares the memory, starts `offset`
+ * elements behind the other's first and is row-major. The memory lives until both are freed. */
+REEL_API reel_tensor *reel_tensor_new_view(reel_context *ctx, reel_tensor *of, int64_t offset, int rank,
+                                           const int64_t *shape);
+
+/* Frees an owned tensor and its gradient. NULL and the void tensor are accepted. */
+REEL_API void reel_tensor_free(reel_context *ctx, reel_tensor *t);
+
+REEL_API int64_t reel_elements(const reel_tensor *t);
+REEL_API int reel_is_contiguous(const reel_tensor *t);
+REEL_API int reel_is_void(const reel_tensor *t); /* the stand-in result of a failed op */
+
+/* Says that `data` of an owned tensor was written directly: cached casts of it are made anew. */
+REEL_API void reel_touch(reel_tensor *t);
+
+/* dst[...] = value. */
+REEL_API reel_status reel_fill(reel_context *ctx, reel_tensor *dst, double value);
+
+/* dst = src, converted to dst's dtype (round to nearest even; towards zero into integers, saturating, NaN
+ * to 0); equal shapes, any strides. The way to bring a tape tensor's value into an owned one. No gradient
+ * flows: the op that copies is reel_clone. */
+REEL_API reel_status reel_copy(reel_context *ctx, reel_tensor *dst, const reel_tensor *src);
+
+/* To and from host memory, row-major, `bytes` must be the tensor's size. */
+REEL_API reel_status reel_write(reel_context *ctx, reel_tensor *dst, const void *src, size_t bytes);
+REEL_API reel_status reel_read(reel_context *ctx, const reel_tensor *src, void *dst, size_t bytes);
+
+/* The value of a one-element tensor, or NaN after an error. */
+REEL_API double reel_item(reel_context *ctx, const reel_tensor *t);
+
+/* ---- random numbers ---------------------------------------------------------------------------------- */
+
+/* Counter-based: Philox 4x32-10 (Salmon et al., SC 2011, https://doi.org/10.1145/2063384.2063405). The key is
+ * (seed, stream); the counter names the draw: (index, step). So any draw can be made again, in any order. */
+typedef struct reel_draw {
+    uint32_t
+        stream; /* what is drawn: a name from reel_stream or, from REEL_STREAM_USER on, the caller's own */
+    uint64_t index; /* which example (its number within the global batch) or parameter */
+    uint32_t step;  /* when */
+} reel_draw;
+
+typedef enum reel_stream {
+    REEL_STREAM_INIT,    /* initial values */
+    REEL_STREAM_DROPOUT, /* dropout masks */
+    REEL_STREAM_HALT,    /* halting exploration */
+    REEL_STREAM_SAMPLE,  /* which example a batch row holds */
+    REEL_STREAM_AUGMENT, /* how that example is transformed */
+    REEL_STREAM_PUZZLE,  /* puzzle generators */
+    REEL_STREAM_USER = 64,
+} reel_stream;
+
+/* The four 32-bit words of block `block` of a draw. */
+REEL_API void reel_random_bits(uint64_t seed, reel_draw draw, uint32_t block, uint32_t words[4]);
+
+/* A generator over one draw's blocks, for code that wants one number after another. */
+typedef struct reel_random {
+    uint64_t seed;
+    reel_draw draw;
+    uint32_t block, words[4];
+    int left;
+} reel_random;
+
+REEL_API reel_random reel_random_begin(uint64_t seed, reel_draw draw);
+REEL_API uint32_t reel_random_u32(reel_random *r);
+REEL_API double reel_random_uniform(reel_random *r);             /* [0, 1), 32 bits */
+REEL_API uint32_t reel_random_below(reel_random *r, uint32_t n); /* 0 .. n-1 without bias; n > 0 */
+
+/* dst[i] = low + (high - low) * u, u uniform in [0, 1). Element i (row-major) is word i % 4 of block i / 4.
+ */
+REEL_API reel_status reel_fill_uniform(reel_context *ctx, reel_tensor *dst, double low, double high,
+                                       reel_draw draw);
+/* dst[i] ~ N(mean, std^2) by Box-Muller, drawn on the CPU. */
+REEL_API reel_status reel_fill_normal(reel_context *ctx, reel_tensor *dst, double mean, double std,
+                                      reel_draw draw);
+/* A normal cut at two deviations and rescaled so that its own deviation is std: JAX's truncated_normal with
+ * the corrected deviation, as the published TRM and HRM code initialise (models/common.py). std 0 gives 0. */
+REEL_API reel_status reel_fill_truncated_normal(reel_context *ctx, reel_tensor *dst, double std,
+                                                reel_draw draw);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
