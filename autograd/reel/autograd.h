@@ -1,0 +1,108 @@
+/* Reverse-mode automatic differentiation over a tape.
+ *
+ * Every op appends its result to the context's tape, and, where an input needs a gradient, a node that says
+ * how to send the result's gradient back to the inputs. reel_backward walks the nodes from the loss to the
+ * beginning. reel_tape_reset ends the step: every tape tensor dies.
+ *
+ * A scope frees memory earlier. At its end the storage of all tape tensors made inside is given back, save
+ * those the caller keeps and those a backward rule asked for:
+ *
+ *     reel_scope s = reel_scope_begin(ctx, REEL_NO_GRAD);
+ *     for (int i = 0; i < n; i++) {
+ *         z = net(ctx, z);
+ *         reel_scope_roll(ctx, s, &z, 1);      // all of this pass but z dies, and so does the last z
+ *     }
+ *     reel_scope_end(ctx, s, &z, 1); */
+#ifndef REEL_AUTOGRAD_H
+#define REEL_AUTOGRAD_H
+
+#include <reel/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- what gets a gradient ---------------------------------------------------------------------------- */
+
+/* Makes an owned floating tensor a leaf: it gets an owned gradient of its shape, f32 (f64 for f64), that
+ * reel_backward adds to and that survives reel_tape_reset. */
+REEL_API reel_status reel_require_grad(reel_context *ctx, reel_tensor *t);
+
+/* As above with the gradient's memory given: `grad` is owned, of t's shape and the right dtype, and outlives
+ * t's use. For arenas, where all gradients lie in one block. */
+REEL_API reel_status reel_require_grad_in(reel_context *ctx, reel_tensor *t, reel_tensor *grad);
+
+/* The gradient of a leaf, of zeros where nothing has flowed since reel_zero_grad; NULL for any other. */
+REEL_API reel_tensor *reel_grad(reel_context *ctx, reel_tensor *t);
+
+/* Forgets a leaf's gradient: the next backward overwrites it. */
+REEL_API void reel_zero_grad(reel_tensor *t);
+
+/* 1 when t is a leaf or the result of an op on something that needs a gradient. */
+REEL_API int reel_needs_grad(const reel_tensor *t);
+
+/* ---- backward ---------------------------------------------------------------------------------------- */
+
+enum { REEL_KEEP_TAPE = 1 };
+
+/* d loss / d leaf, added to the gradient of every leaf that the one-element tensor `loss` depends on.
+ * Consumes the tape: activations are freed as soon as the last rule that needs them has run. Returns the
+ * first error of the step, whichever op made it. */
+REEL_API reel_status reel_backward(reel_context *ctx, reel_tensor *loss);
+
+/* As above; REEL_KEEP_TAPE in flags leaves the tape whole, so that backward can run again. */
+REEL_API reel_status reel_backward_flags(reel_context *ctx, reel_tensor *loss, unsigned flags);
+
+/* Ends the step: every tape tensor and scope dies, the first error is returned and cleared. */
+REEL_API reel_status reel_tape_reset(reel_context *ctx);
+
+typedef struct reel_tape_info {
+    int64_t tensors;    /* on the tape now */
+    int64_t nodes;      /* backward rules recorded */
+    int64_t live_bytes; /* storage that tape tensors and saved values hold, each counted once */
+    int64_t peak_bytes; /* highest live_bytes since the last reset */
+} reel_tape_info;
+
+REEL_API reel_tape_info reel_tape_of(const reel_context *ctx);
+
+/* ---- scopes ------------------------------------------------------------------------------------------ */
+
+enum { REEL_NO_GRAD = 1 }; /* ops inside record no node */
+
+typedef struct reel_scope {
+    int depth;
+} reel_scope;
+
+REEL_API reel_scope reel_scope_begin(reel_context *ctx, unsigned flags);
+
+/* Ends one iteration and begins the next: everything made in the scope so far dies, also what the last roll
+ * kept, except the n tensors in keep. Tensors from outside the scope may be named and are left alone. */
+REEL_API void reel_scope_roll(reel_context *ctx, reel_scope scope, reel_tensor *const *keep, int n);
+
+/* Ends the scope; the n tensors in keep pass to the enclosing one. Scopes end in reverse order of begin. */
+REEL_API void reel_scope_end(reel_context *ctx, reel_scope scope, reel_tensor *const *keep, int n);
+
+/* ---- gradient check ---------------------------------------------------------------------------------- */
+
+/* A function under test: builds its result on the tape from the inputs. */
+typedef reel_tensor *(*reel_check_fn)(reel_context *ctx, reel_tensor *const *inputs, void *arg);
+
+typedef struct reel_check {
+    double step;      /* of the central difference; 0: 1e-5 */
+    double tolerance; /* on the error below; 0: 1e-6 */
+    double worst;     /* out: the worst error, |analytic - numeric| / max(1, |analytic|, |numeric|) */
+    int input;        /* out: where it was: which input */
+    int64_t element;  /* ... and which of its elements */
+    double analytic, numeric;
+} reel_check;
+
+/* Compares reel_backward with central differences for loss = sum(w * fn(inputs)), w random, over every
+ * element of every input that needs a gradient. Inputs are owned f64 leaves. REEL_ERROR_NOT_FINITE or
+ * REEL_ERROR_ARGUMENT ("gradient check: ...") when an error exceeds the tolerance or is NaN. */
+REEL_API reel_status reel_gradient_check(reel_context *ctx, reel_check_fn fn, void *arg,
+                                         reel_tensor *const *inputs, int n, reel_check *check);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
