@@ -1,0 +1,87 @@
+/* Scaled-dot-product attention. With p = softmax(s), s = scale q k^T + mask and y = p v:
+ *
+ *     dv = p^T dy,   ds = p * (dy v^T - rowsum(dy * y)),   dq = scale ds k,   dk = scale ds^T q
+ *
+ * p is not kept: it is made again, a tile of rows at a time, from the logarithm of each row's sum of
+ * exponentials (Rabe & Staats 2021, arXiv 2112.05682; Dao et al. 2022, arXiv 2205.14135). */
+#include "kernels.h"
+#include "loop.h"
+#include "tape.h"
+#include <reel/ops.h>
+
+#include <math.h>
+
+/* Numbers and integers of the record. */
+enum { SCALE = 0, CAUSAL = 0 };
+
+static void attention_backward(reel_context *ctx, const reel_node *node) {
+    const reel_tensor *q = node->saved[0], *k = node->saved[1], *v = node->saved[2], *mask = node->saved[3];
+    const reel_tensor *y = node->saved[4], *log_sum = node->saved[5];
+    reel__gradient gradient[3];
+    reel_tensor *written[3]; /* where the kernel writes: the gradient itself, or a value to be added to it */
+    for (int i = 0; i < 3; i++) {
+        gradient[i] = reel__gradient_of(ctx, node, i);
+        const bool add = gradient[i].to && gradient[i].accumulate;
+        written[i] = add ? reel__result_like(ctx, gradient[i].to) : gradient[i].to;
+    }
+    REEL_DISPATCH(ctx, attention_backward,
+                  (ctx, q, k, v, mask, (int)node->integer[CAUSAL], node->number[SCALE], y, log_sum,
+                   node->grad, written[0], written[1], written[2]));
+    for (int i = 0; i < 3 && !reel__failed(ctx); i++)
+        if (written[i] != gradient[i].to)
+            reel__copy_values(ctx, gradient[i].to, written[i], true);
+}
+
+static bool check_attention(reel_context *ctx, reel_tensor *q, reel_tensor *k, reel_tensor *v,
+                            reel_tensor *mask) {
+    const char *const op = "scaled_dot_product_attention";
+    reel_tensor *const inputs[] = {q, k, v, mask};
+    if (!reel__check_inputs(ctx, op, inputs, mask ? 4 : 3) || !reel__check_float(ctx, op, q))
+        return false;
+    const reel__text qt = reel__shape_text(q->rank, q->shape), kt = reel__shape_text(k->rank, k->shape);
+    if (k->dtype != q->dtype || v->dtype != q->dtype || (mask && mask->dtype != q->dtype))
+        reel__error(ctx, REEL_ERROR_DTYPE, op, "q is %s, k %s, v %s, mask %s; cast",
+                    reel_dtype_name(q->dtype), reel_dtype_name(k->dtype), reel_dtype_name(v->dtype),
+                    mask ? reel_dtype_name(mask->dtype) : "absent");
+    else if (q->rank != 4 || k->rank != 4 || !reel__same_shape(k, v) || q->shape[0] != k->shape[0] ||
+             q->shape[1] != k->shape[1] || q->shape[3] != k->shape[3] || q->shape[3] == 0)
+        reel__error(ctx, REEL_ERROR_SHAPE, op, "q %s, k %s, v %s must be [B,H,Tq,d], [B,H,Tk,d], [B,H,Tk,d]",
+                    qt.text, kt.text, reel__shape_text(v->rank, v->shape).text);
+    if (reel__failed(ctx) || !mask)
+        return !reel__failed(ctx);
+    const int64_t scores[4] = {q->shape[0], q->shape[1], q->shape[2], k->shape[2]};
+    bool fits = mask->rank <= 4;
+    for (int i = 0; fits && i < mask->rank; i++)
+        fits = mask->shape[i] == 1 || mask->shape[i] == scores[i + 4 - mask->rank];
+    if (!fits)
+        reel__error(ctx, REEL_ERROR_SHAPE, op, "mask %s does not broadcast to [B,H,Tq,Tk] %s",
+                    reel__shape_text(mask->rank, mask->shape).text, reel__shape_text(4, scores).text);
+    return fits;
+}
+
+/* A tensor of x's shape (B, H, T, d) whose memory is laid out as (B, T, H, d). */
+static reel_tensor *heads_inside(reel_context *ctx, const reel_tensor *x) {
+    const int64_t B = x->shape[0], H = x->shape[1], T = x->shape[2], d = x->shape[3];
+    reel_tensor *joined = reel__result(ctx, x->dtype, REEL_SHAPE(B, T, H, d));
+    return reel__view(ctx, joined, 4, x->shape, (const int64_t[]){T * H * d, d, H * d, 1}, 0);
+}
+
+reel_tensor *reel_scaled_dot_product_attention(reel_context *ctx, reel_tensor *q, reel_tensor *k,
+                                               reel_tensor *v, reel_tensor *mask, unsigned flags) {
+    if (!check_attention(ctx, q, k, v, mask))
+        return ctx->void_tensor;
+    const double scale = 1 / sqrt((double)q->shape[3]);
+    const int causal = (flags & REEL_CAUSAL) != 0;
+    if (mask) {
+        const int64_t scores[4] = {q->shape[0], q->shape[1], q->shape[2], k->shape[2]};
+        const reel_tensor full = reel__broadcast(mask, 4, scores);
+        mask = reel__view(ctx, mask, 4, full.shape, full.stride, 0);
+    }
+    reel_tensor *y = heads_inside(ctx, q);
+    reel_tensor *log_sum =
+        reel__result(ctx, reel__wide(q->dtype), REEL_SHAPE(q->shape[0], q->shape[1], q->shape[2]));
+    REEL_DISPATCH(ctx, attention, (ctx, q, k, v, mask, causal, scale, y, log_sum));
+    return REEL_RECORD(ctx, y, .op = "scaled_dot_product_attention", .backward = attention_backward,
+                       .inputs = {q, k, v}, .saved = {q, k, v, mask, y, log_sum}, .number = {[SCALE] = scale},
+                       .integer = {[CAUSAL] = causal});
+}

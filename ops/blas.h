@@ -1,0 +1,25 @@
+/* The one place that calls a BLAS: a block of a matrix product on the calling thread alone.
+ *
+ * Kernels cut their work into blocks by shape and dtype and run one block per call, so that the library's own
+ * threading never decides the order of a sum. */
+#ifndef REEL_BLAS_H
+#define REEL_BLAS_H
+
+#include "context.h"
+
+/* A matrix in memory: element (i, j) at data[i * row + j * column], one of the two strides being 1. */
+typedef struct reel__matrix {
+    const void *data;
+    int64_t row, column;
+} reel__matrix;
+
+/* Whether a BLAS can read rows x columns with these strides in place. */
+bool reel__blas_readable(int64_t rows, int64_t columns, int64_t row, int64_t column);
+
+/* c (m x n, rows ldc apart) = scale a b, plus what c holds for accumulate. m, n, k >= 1. */
+void reel__gemm_f32(int64_t m, int64_t n, int64_t k, float scale, reel__matrix a, reel__matrix b, float *c,
+                    int64_t ldc, bool accumulate);
+void reel__gemm_f64(int64_t m, int64_t n, int64_t k, double scale, reel__matrix a, reel__matrix b, double *c,
+                    int64_t ldc, bool accumulate);
+
+#endif

@@ -1,0 +1,76 @@
+/* CPU kernels of gated activation: elementwise over the two halves, which are views of x. */
+#ifndef REAL
+
+#include "kernels.h"
+#include "loop.h"
+#include "part.h"
+#include "rows.h"
+
+#define REEL_EACH_FLOAT "gated_cpu.c"
+#include "each_float.h"
+
+void REEL_CPU(swiglu)(const reel_context *ctx, const reel_tensor *x, int axis, reel_tensor *y) {
+    const int64_t half = x->shape[axis] / 2;
+    const reel_tensor gate = reel__part(x, axis, 0, half), up = reel__part(x, axis, half, half);
+    reel__loop(ctx, 3, (const reel_tensor *[]){y, &gate, &up}, BY_DTYPE(x->dtype, swiglu_run), NULL);
+}
+
+void REEL_CPU(swiglu_backward)(const reel_context *ctx, const reel_tensor *x, int axis, const reel_tensor *dy,
+                               reel_tensor *dx, int accumulate) {
+    const int64_t half = x->shape[axis] / 2;
+    const reel_tensor gate = reel__part(x, axis, 0, half), up = reel__part(x, axis, half, half);
+    const reel_tensor dgate = reel__part(dx, axis, 0, half), dup = reel__part(dx, axis, half, half);
+    reel__loop(ctx, 5, (const reel_tensor *[]){&dgate, &dup, &gate, &up, dy},
+               accumulate ? BY_DTYPE(x->dtype, swiglu_slope_add) : BY_DTYPE(x->dtype, swiglu_slope_set),
+               NULL);
+}
+
+#else /* the template: one run of n elements per function; the first loop is the one that vectorises */
+
+static void NAME(swiglu_run)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
+    STORED *REEL_RESTRICT y = (STORED *)(void *)at[0];
+    const STORED *REEL_RESTRICT gate = (const STORED *)(const void *)at[1];
+    const STORED *REEL_RESTRICT up = (const STORED *)(const void *)at[2];
+    (void)arg;
+    if (step[0] == 1 && step[1] == 1 && step[2] == 1)
+        for (int64_t i = 0; i < n; i++)
+            STORE(y + i, MATH(silu)(LOAD(gate + i)) * LOAD(up + i));
+    else
+        for (int64_t i = 0; i < n; i++)
+            STORE(y + i * step[0], MATH(silu)(LOAD(gate + i * step[1])) * LOAD(up + i * step[2]));
+}
+
+REEL_ALWAYS_INLINE void NAME(swiglu_slope)(STORED *dgate, STORED *dup, const STORED *gate, const STORED *up,
+                                           const STORED *dy, int accumulate) {
+    const REAL g = LOAD(gate), s = MATH(sigmoid)(g);
+    const REAL to_gate = LOAD(dy) * LOAD(up) * (s * (1 + g * (1 - s))), to_up = LOAD(dy) * (g * s);
+    STORE(dgate, accumulate ? LOAD(dgate) + to_gate : to_gate);
+    STORE(dup, accumulate ? LOAD(dup) + to_up : to_up);
+}
+
+REEL_ALWAYS_INLINE void NAME(swiglu_slopes)(int64_t n, char *const *at, const int64_t *step, int accumulate) {
+    STORED *REEL_RESTRICT dgate = (STORED *)(void *)at[0];
+    STORED *REEL_RESTRICT dup = (STORED *)(void *)at[1];
+    const STORED *REEL_RESTRICT gate = (const STORED *)(const void *)at[2];
+    const STORED *REEL_RESTRICT up = (const STORED *)(const void *)at[3];
+    const STORED *REEL_RESTRICT dy = (const STORED *)(const void *)at[4];
+    if (step[0] == 1 && step[1] == 1 && step[2] == 1 && step[3] == 1 && step[4] == 1)
+        for (int64_t i = 0; i < n; i++)
+            NAME(swiglu_slope)(dgate + i, dup + i, gate + i, up + i, dy + i, accumulate);
+    else
+        for (int64_t i = 0; i < n;
+             i++, dgate += step[0], dup += step[1], gate += step[2], up += step[3], dy += step[4])
+            NAME(swiglu_slope)(dgate, dup, gate, up, dy, accumulate);
+}
+
+static void NAME(swiglu_slope_set)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
+    (void)arg;
+    NAME(swiglu_slopes)(n, at, step, 0);
+}
+
+static void NAME(swiglu_slope_add)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
+    (void)arg;
+    NAME(swiglu_slopes)(n, at, step, 1);
+}
+
+#endif

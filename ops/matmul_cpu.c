@@ -1,0 +1,189 @@
+/* Batched matrix products on the CPU: cut into tiles by shape alone, each tile computed by one thread with
+ * one BLAS call per batch entry that it sums over. */
+#include "blas.h"
+#include "kernels.h"
+#include "loop.h"
+
+#include <string.h>
+
+typedef struct product {
+    reel_dtype dtype; /* f64 or f32 */
+    int64_t m, n, k;
+    int64_t a_row, a_column, b_row, b_column, c_row;
+    int batch_axes; /* that c has */
+    int64_t batch[REEL_MAX_RANK], a_batch[REEL_MAX_RANK], b_batch[REEL_MAX_RANK], c_batch[REEL_MAX_RANK];
+    int sum_axes; /* that c does not have: summed over */
+    int64_t sum[REEL_MAX_RANK], a_sum[REEL_MAX_RANK], b_sum[REEL_MAX_RANK];
+    int64_t tile_m, tile_n, tiles_m, tiles_n;
+    const char *a, *b;
+    char *c;
+    bool accumulate;
+} product;
+
+/* Takes one leading axis into the plan: into m or k where memory allows one longer product, else as a loop.
+ */
+static void add_axis(product *p, int64_t size, int64_t a, int64_t b, int64_t c) {
+    if (size == 1)
+        return;
+    const bool into_m =
+        b == 0 && a == p->a_row * p->m && c == p->c_row * p->m && p->batch_axes + p->sum_axes == 0;
+    const bool into_k =
+        c == 0 && a == p->a_column * p->k && b == p->b_row * p->k && p->batch_axes + p->sum_axes == 0;
+    if (into_m) {
+        p->m *= size;
+    } else if (into_k) {
+        p->k *= size;
+    } else if (c == 0) {
+        p->sum[p->sum_axes] = size;
+        p->a_sum[p->sum_axes] = a;
+        p->b_sum[p->sum_axes++] = b;
+    } else {
+        p->batch[p->batch_axes] = size;
+        p->a_batch[p->batch_axes] = a;
+        p->b_batch[p->batch_axes] = b;
+        p->c_batch[p->batch_axes++] = c;
+    }
+}
+
+static int64_t volume(int axes, const int64_t *size) {
+    int64_t n = 1;
+    for (int i = 0; i < axes; i++)
+        n *= size[i];
+    return n;
+}
+
+/* Tiles large enough for the BLAS to reach its speed, and enough of them for the threads of a large machine.
+ */
+static void choose_tiles(product *p) {
+    enum { LARGEST_M = 256, LARGEST_N = 1024, SMALLEST = 48, WANTED = 24 };
+    const int64_t batches = volume(p->batch_axes, p->batch);
+    p->tile_m = p->m < LARGEST_M ? p->m : LARGEST_M;
+    p->tile_n = p->n < LARGEST_N ? p->n : LARGEST_N;
+    for (;;) {
+        p->tiles_m = (p->m + p->tile_m - 1) / p->tile_m;
+        p->tiles_n = (p->n + p->tile_n - 1) / p->tile_n;
+        const bool split_m = p->tile_m >= p->tile_n;
+        int64_t *larger = split_m ? &p->tile_m : &p->tile_n;
+        if (batches * p->tiles_m * p->tiles_n >= WANTED || *larger < 2 * SMALLEST)
+            return;
+        *larger = (*larger / 2 + 15) / 16 * 16; /* whole vectors */
+    }
+}
+
+static int64_t offset_of(int64_t index, int axes, const int64_t *size, const int64_t *stride) {
+    int64_t offset = 0;
+    for (int i = 0; i < axes; i++) {
+        offset += index % size[i] * stride[i];
+        index /= size[i];
+    }
+    return offset;
+}
+
+static void compute_tile(const product *p, int64_t tile) {
+    const int64_t element = (int64_t)reel_dtype_bytes(p->dtype);
+    const int64_t row = tile / p->tiles_n % p->tiles_m * p->tile_m, column = tile % p->tiles_n * p->tile_n;
+    const int64_t batch = tile / p->tiles_n / p->tiles_m;
+    const int64_t m = p->m - row < p->tile_m ? p->m - row : p->tile_m;
+    const int64_t n = p->n - column < p->tile_n ? p->n - column : p->tile_n;
+    const int64_t a_at = row * p->a_row + offset_of(batch, p->batch_axes, p->batch, p->a_batch);
+    const int64_t b_at = column * p->b_column + offset_of(batch, p->batch_axes, p->batch, p->b_batch);
+    char *c =
+        p->c + element * (row * p->c_row + column + offset_of(batch, p->batch_axes, p->batch, p->c_batch));
+    const int64_t terms = volume(p->sum_axes, p->sum);
+    for (int64_t term = 0; term < terms; term++) {
+        const int64_t a_term = a_at + offset_of(term, p->sum_axes, p->sum, p->a_sum);
+        const int64_t b_term = b_at + offset_of(term, p->sum_axes, p->sum, p->b_sum);
+        const reel__matrix a = {p->a + element * a_term, p->a_row, p->a_column};
+        const reel__matrix b = {p->b + element * b_term, p->b_row, p->b_column};
+        const bool accumulate = p->accumulate || term > 0;
+        if (p->dtype == REEL_F64)
+            reel__gemm_f64(m, n, p->k, 1, a, b, (double *)(void *)c, p->c_row, accumulate);
+        else
+            reel__gemm_f32(m, n, p->k, 1, a, b, (float *)(void *)c, p->c_row, accumulate);
+    }
+}
+
+static void compute_tiles(int64_t begin, int64_t end, void *arg) {
+    for (int64_t tile = begin; tile < end; tile++)
+        compute_tile(arg, tile);
+}
+
+static void multiply(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
+                     bool accumulate) {
+    const int last = c->rank - 1;
+    product p = {
+        .dtype = c->dtype,
+        .m = c->shape[last - 1],
+        .n = c->shape[last],
+        .k = a->shape[last],
+        .a_row = a->stride[last - 1],
+        .a_column = a->stride[last],
+        .b_row = b->stride[last - 1],
+        .b_column = b->stride[last],
+        .c_row = c->shape[last], /* row-major, whatever the stride of a single row says */
+        .a = a->data,
+        .b = b->data,
+        .c = c->data,
+        .accumulate = accumulate,
+    };
+    for (int i = last - 2; i >= 0; i--)
+        add_axis(&p, c->shape[i], a->stride[i], b->stride[i], c->stride[i]);
+    choose_tiles(&p);
+    reel__parallel_for(ctx, volume(p.batch_axes, p.batch) * p.tiles_m * p.tiles_n, 1, compute_tiles, &p);
+}
+
+/* Shows x as a row-major f32 copy in storage from the pool; stride 0 stays 0, so that a broadcast operand is
+ * converted once. NULL storage when memory is short. */
+static reel__storage *to_f32(reel_context *ctx, const reel_tensor *x, reel_tensor *copy) {
+    reel_tensor packed = *x; /* without the broadcast axes */
+    for (int i = 0; i < x->rank; i++)
+        if (x->stride[i] == 0)
+            packed.shape[i] = 1;
+    *copy = packed;
+    copy->dtype = REEL_F32;
+    reel__contiguous_strides(copy->rank, copy->shape, copy->stride);
+    reel__storage *storage = reel__storage_new(ctx, (size_t)reel_elements(copy) * sizeof(float));
+    if (!storage) {
+        reel__error(ctx, REEL_ERROR_MEMORY, "matmul", "no memory for %s in f32",
+                    reel__shape_text(x->rank, x->shape).text);
+        return NULL;
+    }
+    copy->data = storage->data;
+    return storage;
+}
+
+/* bf16 by way of f32: inputs converted, the sum rounded once at the end. */
+static void multiply_bf16(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
+                          bool accumulate) {
+    reel_tensor a32, b32, c32 = *c;
+    reel__storage *held[3] = {to_f32(ctx, a, &a32), to_f32(ctx, b, &b32),
+                              c->dtype == REEL_F32 ? NULL : to_f32(ctx, c, &c32)};
+    if (!reel__failed(ctx)) {
+        reel_tensor from = *a;
+        memcpy(from.shape, a32.shape, sizeof from.shape);
+        reel__copy_values(ctx, &a32, &from, false);
+        from = *b;
+        memcpy(from.shape, b32.shape, sizeof from.shape);
+        reel__copy_values(ctx, &b32, &from, false);
+        const reel_tensor a_view = reel__broadcast(&a32, a->rank, a->shape);
+        const reel_tensor b_view = reel__broadcast(&b32, b->rank, b->shape);
+        reel_tensor c_view = c->dtype == REEL_F32 ? *c : reel__broadcast(&c32, c->rank, c->shape);
+        multiply(ctx, &a_view, &b_view, &c_view, accumulate && c->dtype == REEL_F32);
+        if (c->dtype != REEL_F32) {
+            reel_tensor to = *c;
+            memcpy(to.shape, c32.shape, sizeof to.shape);
+            reel__copy_values(ctx, &to, &c32, accumulate);
+        }
+    }
+    for (int i = 0; i < 3; i++)
+        if (held[i])
+            reel__storage_release(ctx, held[i]);
+}
+
+void REEL_CPU(matmul)(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
+                      int accumulate) {
+    if (a->dtype == REEL_BF16)
+        multiply_bf16(ctx, a, b, c, accumulate);
+    else
+        multiply(ctx, a, b, c, accumulate);
+}
