@@ -1,0 +1,193 @@
+/* AdamW and AdamAtan2 over an arena, with clipping and EMA. */
+#include "optim_kernels.h"
+#include "parameters.h"
+
+#include <math.h>
+#include <reel/autograd.h>
+#include <stdlib.h>
+
+struct reel_optimizer {
+    reel_parameters *params;
+    reel_optimizer_options options;
+    reel_tensor *m, *v;       /* (n) moments */
+    reel_tensor *ema;         /* (n), NULL: none */
+    reel_tensor *square_sums; /* (chunks) scratch of the norm */
+    int64_t steps;
+    double grad_norm;
+    bool swapped; /* the parameters hold the EMA and the other way round */
+};
+
+/* ---- life -------------------------------------------------------------------------------------------- */
+
+/* Written so that NaN is outside every range. */
+static reel_status check_options(reel_context *ctx, const reel_optimizer_options *o) {
+    const struct {
+        const char *name;
+        double value;
+        bool right;
+        const char *range;
+    } rules[] = {
+        {"beta1", o->beta1, o->beta1 >= 0 && o->beta1 < 1, "0 <= beta1 < 1"},
+        {"beta2", o->beta2, o->beta2 >= 0 && o->beta2 < 1, "0 <= beta2 < 1"},
+        {"eps", o->eps, o->kind != REEL_ADAM_W || (o->eps > 0 && isfinite(o->eps)), "0 < eps"},
+        {"weight_decay", o->weight_decay, o->weight_decay >= 0 && isfinite(o->weight_decay),
+         "0 <= weight_decay"},
+        {"ema_rate", o->ema_rate, o->ema_rate >= 0 && o->ema_rate < 1, "0 <= ema_rate < 1"},
+        {"max_grad_norm", o->max_grad_norm, o->max_grad_norm >= 0 && isfinite(o->max_grad_norm),
+         "0 <= max_grad_norm"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+        if (!rules[i].right)
+            return reel__error(ctx, REEL_ERROR_ARGUMENT, "optimizer", "%s is %g, must be %s", rules[i].name,
+                               rules[i].value, rules[i].range);
+    return REEL_OK;
+}
+
+reel_optimizer *reel_optimizer_new(reel_parameters *params, const reel_optimizer_options *options) {
+    reel_context *ctx = params ? params->ctx : NULL;
+    if (!ctx || reel__failed(ctx) || check_options(ctx, options) != REEL_OK)
+        return NULL;
+    reel_optimizer *o = params->built ? calloc(1, sizeof *o) : NULL;
+    if (!o) {
+        reel__error(ctx, params->built ? REEL_ERROR_MEMORY : REEL_ERROR_STATE, "optimizer",
+                    params->built ? "no memory" : "the parameters are not built");
+        return NULL;
+    }
+    const int64_t n = params->values->shape[0];
+    o->params = params;
+    o->options = *options;
+    o->m = reel_tensor_new(ctx, params->dtype, REEL_SHAPE(n));
+    o->v = reel_tensor_new(ctx, params->dtype, REEL_SHAPE(n));
+    o->square_sums =
+        reel_tensor_new(ctx, REEL_F64, REEL_SHAPE((n + REEL__SQUARES_CHUNK - 1) / REEL__SQUARES_CHUNK));
+    if (options->ema_rate > 0) {
+        o->ema = reel_tensor_new(ctx, params->dtype, REEL_SHAPE(n));
+        reel_copy(ctx, o->ema, params->values);
+    }
+    if (reel__failed(ctx)) {
+        reel_optimizer_free(o);
+        return NULL;
+    }
+    return o;
+}
+
+void reel_optimizer_free(reel_optimizer *o) {
+    if (!o)
+        return;
+    reel_context *ctx = o->params->ctx;
+    reel_tensor_free(ctx, o->m);
+    reel_tensor_free(ctx, o->v);
+    reel_tensor_free(ctx, o->ema);
+    reel_tensor_free(ctx, o->square_sums);
+    free(o);
+}
+
+/* ---- a step ------------------------------------------------------------------------------------------ */
+
+static double element(const reel_tensor *t, int64_t i) {
+    return t->dtype == REEL_F64 ? ((const double *)t->data)[i] : ((const float *)t->data)[i];
+}
+
+/* The error for a gradient whose norm is not finite: says where. */
+static reel_status refuse_gradient(const reel_parameters *params, double norm) {
+    for (int i = 0; i < params->count; i++) {
+        const reel_tensor *g = reel_grad(params->ctx, params->list[i].tensor);
+        for (int64_t k = 0, n = reel_elements(g); k < n; k++)
+            if (!isfinite(element(g, k)))
+                return reel__error(params->ctx, REEL_ERROR_NOT_FINITE, "optimizer",
+                                   "the gradient of %s %s is %g at element %lld", params->list[i].name,
+                                   reel__shape_text(g->rank, g->shape).text, element(g, k), (long long)k);
+    }
+    return reel__error(params->ctx, REEL_ERROR_NOT_FINITE, "optimizer", "the norm of the gradient is %g",
+                       norm);
+}
+
+/* The norm over all parameters; the chunks' sums add up in order. */
+static double norm_of(reel_optimizer *o, const reel_tensor *gradient) {
+    REEL_DISPATCH(o->params->ctx, square_sums, (o->params->ctx, gradient, o->square_sums));
+    double sum = 0;
+    for (int64_t i = 0; i < o->square_sums->shape[0]; i++)
+        sum += element(o->square_sums, i);
+    return sqrt(sum);
+}
+
+static double clip_scale(double norm, double max_norm) {
+    const double torch_eps = 1e-6; /* clip_grad_norm_'s guard against a division by zero */
+    return max_norm > 0 ? fmin(1, max_norm / (norm + torch_eps)) : 1;
+}
+
+static reel_status check_step(const reel_optimizer *o, double lr) {
+    reel_context *ctx = o->params->ctx;
+    if (reel__failed(ctx))
+        return ctx->error.status;
+    if (!(lr >= 0) || !isfinite(lr))
+        return reel__error(ctx, REEL_ERROR_ARGUMENT, "optimizer", "lr is %g, must be 0 or more", lr);
+    if (o->swapped)
+        return reel__error(ctx, REEL_ERROR_STATE, "optimizer", "step while the EMA is swapped in");
+    return REEL_OK;
+}
+
+reel_status reel_optimizer_step(reel_optimizer *o, double lr) {
+    if (!o)
+        return REEL_ERROR_STATE;
+    reel_context *ctx = o->params->ctx;
+    const reel_optimizer_options *options = &o->options;
+    const reel_status status = check_step(o, lr);
+    if (status != REEL_OK)
+        return status;
+    const reel_tensor *gradient = reel_parameters_gradients(o->params);
+    const double norm = norm_of(o, gradient);
+    if (!isfinite(norm))
+        return refuse_gradient(o->params, norm);
+    const double t = (double)++o->steps;
+    const reel__adam step = {
+        .kind = options->kind,
+        .gradient_scale = clip_scale(norm, options->max_grad_norm),
+        .decay = 1 - lr * options->weight_decay,
+        .beta1 = options->beta1,
+        .beta2 = options->beta2,
+        .rate = lr / (1 - pow(options->beta1, t)),
+        .correction = 1 - pow(options->beta2, t),
+        .eps = options->eps,
+        .ema_rate = options->ema_rate,
+    };
+    o->grad_norm = norm;
+    REEL_DISPATCH(ctx, adam, (ctx, &step, o->params->values, gradient, o->m, o->v, o->ema));
+    reel_parameters_touch(o->params);
+    reel_parameters_zero_grad(o->params);
+    return REEL_OK;
+}
+
+double reel_optimizer_grad_norm(const reel_optimizer *o) {
+    return o ? o->grad_norm : 0;
+}
+
+/* ---- EMA and state ----------------------------------------------------------------------------------- */
+
+reel_status reel_optimizer_swap_ema(reel_optimizer *o) {
+    if (!o)
+        return REEL_ERROR_STATE;
+    reel_context *ctx = o->params->ctx;
+    if (reel__failed(ctx) || !o->ema)
+        return ctx->error.status;
+    REEL_DISPATCH(ctx, exchange, (ctx, o->params->values, o->ema));
+    reel_parameters_touch(o->params);
+    o->swapped = !o->swapped;
+    return REEL_OK;
+}
+
+reel_optimizer_state reel_optimizer_state_of(const reel_optimizer *o) {
+    return o ? (reel_optimizer_state){o->m, o->v, o->ema, o->steps} : (reel_optimizer_state){0};
+}
+
+reel_status reel_optimizer_set_steps(reel_optimizer *o, int64_t steps) {
+    if (!o)
+        return REEL_ERROR_STATE;
+    reel_context *ctx = o->params->ctx;
+    if (reel__failed(ctx))
+        return ctx->error.status;
+    if (steps < 0)
+        return reel__error(ctx, REEL_ERROR_ARGUMENT, "optimizer", "%lld steps taken", (long long)steps);
+    o->steps = steps;
+    return REEL_OK;
+}

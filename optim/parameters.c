@@ -1,0 +1,221 @@
+/* Parameters: declared one by one, then laid out in one arena. */
+#include "parameters.h"
+
+#include <reel/autograd.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 64 }; /* a cache line, and a vector of the widest instruction set */
+
+reel_parameters *reel_parameters_new(reel_context *ctx, reel_dtype dtype) {
+    if (dtype != REEL_F32 && dtype != REEL_F64) {
+        reel__error(ctx, REEL_ERROR_DTYPE, "parameters", "%s, must be f32 or f64", reel_dtype_name(dtype));
+        return NULL;
+    }
+    reel_parameters *params = calloc(1, sizeof *params);
+    if (!params) {
+        reel__error(ctx, REEL_ERROR_MEMORY, "parameters", "no memory");
+        return NULL;
+    }
+    params->ctx = ctx;
+    params->dtype = dtype;
+    params->values = params->gradients = ctx->void_tensor;
+    return params;
+}
+
+/* Back to the state before the build: no tensors, void slots. */
+static void drop_tensors(reel_parameters *params) {
+    reel_context *ctx = params->ctx;
+    for (int i = 0; i < params->count; i++) {
+        reel_tensor_free(ctx, params->list[i].tensor);
+        params->list[i].tensor = ctx->void_tensor;
+    }
+    reel_tensor_free(ctx, params->values);
+    reel_tensor_free(ctx, params->gradients);
+    params->values = params->gradients = ctx->void_tensor;
+}
+
+void reel_parameters_free(reel_parameters *params) {
+    if (!params)
+        return;
+    drop_tensors(params);
+    for (int i = 0; i < params->count; i++)
+        free(params->list[i].name);
+    free(params->list);
+    free(params);
+}
+
+/* ---- declaration ------------------------------------------------------------------------------------- */
+
+/* Index of a name, -1 when it is not there. */
+static int index_of(const reel_parameters *params, const char *name) {
+    for (int i = 0; i < params->count; i++)
+        if (strcmp(params->list[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static reel_status check_declaration(const reel_parameters *params, const char *name, int rank,
+                                     const int64_t *shape) {
+    reel_context *ctx = params->ctx;
+    if (reel__failed(ctx))
+        return ctx->error.status;
+    if (!name || !*name)
+        return reel__error(ctx, REEL_ERROR_ARGUMENT, "parameter", "number %d has no name", params->count);
+    if (params->built)
+        return reel__error(ctx, REEL_ERROR_STATE, "parameter", "%s comes after the build", name);
+    if (index_of(params, name) >= 0)
+        return reel__error(ctx, REEL_ERROR_ARGUMENT, "parameter", "%s is declared twice", name);
+    if (reel__count(params->dtype, rank, shape) < 1)
+        return reel__error(ctx, REEL_ERROR_SHAPE, "parameter",
+                           "%s of rank %d has shape %s; it must have elements", name, rank,
+                           rank >= 0 && rank <= REEL_MAX_RANK ? reel__shape_text(rank, shape).text : "[...]");
+    return REEL_OK;
+}
+
+/* Makes room for one more; false when there is no memory. */
+static bool make_room(reel_parameters *params) {
+    enum { FIRST_ROOM = 64 };
+    if (params->count < params->room)
+        return true;
+    const int larger = params->room ? 2 * params->room : FIRST_ROOM;
+    reel__parameter *grown = realloc(params->list, (size_t)larger * sizeof *grown);
+    if (!grown)
+        return false;
+    params->list = grown;
+    params->room = larger;
+    return true;
+}
+
+reel_status reel_parameter(reel_parameters *params, reel_tensor **slot, const char *name, int rank,
+                           const int64_t *shape, reel_init init) {
+    if (!params)
+        return REEL_ERROR_STATE;
+    *slot = params->ctx->void_tensor;
+    const reel_status status = check_declaration(params, name, rank, shape);
+    if (status != REEL_OK)
+        return status;
+    char *own_name = make_room(params) ? strdup(name) : NULL;
+    if (!own_name)
+        return reel__error(params->ctx, REEL_ERROR_MEMORY, "parameter", "no memory for %s", name);
+    reel__parameter *p = &params->list[params->count++];
+    *p = (reel__parameter){
+        .name = own_name, .slot = slot, .tensor = params->ctx->void_tensor, .rank = rank, .init = init};
+    memcpy(p->shape, shape, (size_t)rank * sizeof *shape);
+    return REEL_OK;
+}
+
+/* ---- build ------------------------------------------------------------------------------------------- */
+
+/* Elements that the i-th parameter takes in the arena, with the padding behind it. */
+static int64_t room_of(const reel_parameters *params, int i) {
+    const reel__parameter *p = &params->list[i];
+    const int64_t unit = ALIGNMENT / (int64_t)reel_dtype_bytes(params->dtype);
+    return (reel__count(params->dtype, p->rank, p->shape) + unit - 1) / unit * unit;
+}
+
+/* Elements of the arena, -1 when they are too many to count. */
+static int64_t arena_elements(const reel_parameters *params) {
+    int64_t total = 0;
+    for (int i = 0; i < params->count; i++)
+        if (__builtin_add_overflow(total, room_of(params, i), &total))
+            return -1;
+    return total;
+}
+
+/* Value and gradient of a parameter from element `offset` of the arena on, joined as a leaf. */
+static void place(reel_parameters *params, reel__parameter *p, int64_t offset) {
+    reel_context *ctx = params->ctx;
+    p->tensor = reel_tensor_new_view(ctx, params->values, offset, p->rank, p->shape);
+    reel_tensor *gradient = reel_tensor_new_view(ctx, params->gradients, offset, p->rank, p->shape);
+    if (reel_require_grad_in(ctx, p->tensor, gradient) != REEL_OK)
+        reel_tensor_free(ctx, gradient);
+}
+
+static reel_status initialise(reel_context *ctx, const reel__parameter *p, int index) {
+    const reel_draw draw = {.stream = REEL_STREAM_INIT, .index = (uint64_t)index};
+    return p->init.kind == REEL_INIT_CONSTANT
+               ? reel_fill(ctx, p->tensor, p->init.value)
+               : reel_fill_truncated_normal(ctx, p->tensor, p->init.value, draw);
+}
+
+reel_status reel_parameters_build(reel_parameters *params) {
+    if (!params)
+        return REEL_ERROR_STATE;
+    reel_context *ctx = params->ctx;
+    if (reel__failed(ctx))
+        return ctx->error.status;
+    if (params->built)
+        return reel__error(ctx, REEL_ERROR_STATE, "parameters", "they are built already");
+    const int64_t total = arena_elements(params);
+    if (total < 0)
+        return reel__error(ctx, REEL_ERROR_MEMORY, "parameters", "they are too many to count");
+    params->values = reel_tensor_new(ctx, params->dtype, REEL_SHAPE(total));
+    params->gradients = reel_tensor_new(ctx, params->dtype, REEL_SHAPE(total));
+    int64_t offset = 0;
+    for (int i = 0; i < params->count && !reel__failed(ctx); i++) {
+        place(params, &params->list[i], offset);
+        initialise(ctx, &params->list[i], i);
+        offset += room_of(params, i);
+    }
+    if (reel__failed(ctx))
+        drop_tensors(params);
+    for (int i = 0; i < params->count; i++)
+        *params->list[i].slot = params->list[i].tensor;
+    params->built = !reel__failed(ctx);
+    return ctx->error.status;
+}
+
+/* ---- access ------------------------------------------------------------------------------------------ */
+
+int reel_parameters_count(const reel_parameters *params) {
+    return params ? params->count : 0;
+}
+
+int64_t reel_parameters_elements(const reel_parameters *params) {
+    int64_t elements = 0;
+    for (int i = 0; i < reel_parameters_count(params); i++)
+        elements += reel__count(params->dtype, params->list[i].rank, params->list[i].shape);
+    return elements;
+}
+
+const char *reel_parameters_name(const reel_parameters *params, int i) {
+    return params->list[i].name;
+}
+
+reel_tensor *reel_parameters_at(const reel_parameters *params, int i) {
+    return params->list[i].tensor;
+}
+
+reel_tensor *reel_parameters_find(const reel_parameters *params, const char *name) {
+    const int i = params ? index_of(params, name) : -1;
+    return i < 0 ? NULL : params->list[i].tensor;
+}
+
+reel_tensor *reel_parameters_values(const reel_parameters *params) {
+    return params ? params->values : NULL;
+}
+
+reel_tensor *reel_parameters_gradients(const reel_parameters *params) {
+    if (!params)
+        return NULL;
+    if (params->built)
+        for (int i = 0; i < params->count; i++)
+            reel_grad(params->ctx, params->list[i].tensor); /* writes zeros where nothing has flowed */
+    return params->gradients;
+}
+
+void reel_parameters_touch(const reel_parameters *params) {
+    if (!params || !params->built)
+        return;
+    reel_touch(params->values);
+    for (int i = 0; i < params->count; i++)
+        reel_touch(params->list[i].tensor);
+}
+
+void reel_parameters_zero_grad(const reel_parameters *params) {
+    if (!params || !params->built)
+        return;
+    for (int i = 0; i < params->count; i++)
+        reel_zero_grad(params->list[i].tensor);
+}

@@ -1,0 +1,26 @@
+/* The inside of a list of parameters, for this folder. */
+#ifndef REEL_PARAMETERS_H
+#define REEL_PARAMETERS_H
+
+#include "context.h"
+#include <reel/optim.h>
+
+typedef struct reel__parameter {
+    char *name;
+    reel_tensor **slot;
+    reel_tensor *tensor; /* the void tensor before the build */
+    int rank;
+    int64_t shape[REEL_MAX_RANK];
+    reel_init init;
+} reel__parameter;
+
+struct reel_parameters {
+    reel_context *ctx;
+    reel_dtype dtype;
+    bool built;
+    int count, room;
+    reel__parameter *list;
+    reel_tensor *values, *gradients; /* (n); the void tensor before the build */
+};
+
+#endif
