@@ -1,0 +1,298 @@
+/* Deep supervision: what a batch carries from step to step, the losses, when a row halts.
+ *
+ * Everything that depends on values is an op, so that a step needs no look at the device's memory. */
+#include <reel/act.h>
+#include <reel/autograd.h>
+#include <reel/ops.h>
+
+#include <stdlib.h>
+
+/* ---- carry
+ * ------------------------------------------------------------------------------------------------------ */
+
+static reel_tensor *scalar(reel_context *ctx, reel_dtype dtype, double value) {
+    reel_tensor *t = reel_tensor_new(ctx, dtype, 0, NULL);
+    reel_fill(ctx, t, value);
+    return t;
+}
+
+reel_carry *reel_carry_new(reel_context *ctx, const reel_model *model, int64_t batch_size) {
+    const reel_model_config *c = reel_model_config_of(model);
+    const int64_t B = batch_size, S = c->seq_len, T = reel_model_tokens(model), D = c->hidden_size;
+    const reel_dtype wide = c->forward_dtype == REEL_F64 ? REEL_F64 : REEL_F32;
+    reel_carry *carry = calloc(1, sizeof *carry);
+    if (!carry || B < 1) {
+        reel_context_fail(ctx, carry ? REEL_ERROR_ARGUMENT : REEL_ERROR_MEMORY, "carry: batch size %lld: %s",
+                          (long long)B, carry ? "must be at least 1" : "no memory");
+        free(carry);
+        return NULL;
+    }
+    carry->batch_size = B;
+    reel_tensor **const grids[] = {&carry->inputs, &carry->labels, &carry->offered_inputs,
+                                   &carry->offered_labels};
+    for (size_t i = 0; i < sizeof grids / sizeof grids[0]; i++)
+        *grids[i] = reel_tensor_new(ctx, REEL_I32, REEL_SHAPE(B, S));
+    carry->puzzle_identifiers = reel_tensor_new(ctx, REEL_I32, REEL_SHAPE(B));
+    carry->offered_identifiers = reel_tensor_new(ctx, REEL_I32, REEL_SHAPE(B));
+    for (int i = 0; i < reel_model_latent_count(model); i++)
+        carry->latents.z[i] = reel_tensor_new(ctx, c->forward_dtype, REEL_SHAPE(B, T, D));
+    carry->steps = reel_tensor_new(ctx, wide, REEL_SHAPE(B));
+    carry->halted = reel_tensor_new(ctx, REEL_U8, REEL_SHAPE(B));
+    carry->least_steps = reel_tensor_new(ctx, REEL_F64, REEL_SHAPE(B));
+    const reel_tensor *table = reel_model_puzzle_embeddings(model);
+    if (table) {
+        carry->puzzle_rows = reel_tensor_new(ctx, table->dtype, REEL_SHAPE(B, table->shape[1]));
+        reel_require_grad(ctx, carry->puzzle_rows);
+    }
+    carry->zero = scalar(ctx, wide, 0);
+    carry->one = scalar(ctx, wide, 1);
+    carry->halt_max_steps = scalar(ctx, wide, (double)c->halt_max_steps);
+    carry->ignored = scalar(ctx, REEL_I32, REEL_IGNORE_LABEL);
+    if (reel_carry_restart(ctx, carry) == REEL_OK)
+        return carry;
+    reel_carry_free(ctx, carry);
+    return NULL;
+}
+
+void reel_carry_free(reel_context *ctx, reel_carry *carry) {
+    if (!carry)
+        return;
+    reel_tensor *const tensors[] = {
+        carry->inputs,         carry->labels,         carry->puzzle_identifiers,
+        carry->offered_inputs, carry->offered_labels, carry->offered_identifiers,
+        carry->steps,          carry->halted,         carry->least_steps,
+        carry->puzzle_rows,    carry->zero,           carry->one,
+        carry->halt_max_steps, carry->ignored,
+    };
+    for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++)
+        reel_tensor_free(ctx, tensors[i]);
+    for (int i = 0; i < REEL_MAX_LATENTS; i++)
+        reel_tensor_free(ctx, carry->latents.z[i]);
+    free(carry);
+}
+
+reel_status reel_carry_offer(reel_context *ctx, reel_carry *carry, const int32_t *inputs,
+                             const int32_t *labels, const int32_t *identifiers) {
+    const size_t rows = (size_t)carry->batch_size * sizeof(int32_t);
+    const size_t cells = rows * (size_t)carry->inputs->shape[1];
+    reel_write(ctx, carry->offered_inputs, inputs, cells);
+    reel_write(ctx, carry->offered_labels, labels, cells);
+    return reel_write(ctx, carry->offered_identifiers, identifiers, rows);
+}
+
+reel_status reel_carry_restart(reel_context *ctx, reel_carry *carry) {
+    return reel_fill(ctx, carry->halted, 1);
+}
+
+/* A row that halted takes what is offered; the result also goes back into the carry. */
+static reel_tensor *take(reel_context *ctx, const reel_carry *carry, reel_tensor *offered,
+                         reel_tensor *kept) {
+    const int64_t B = carry->batch_size;
+    reel_tensor *halted =
+        kept->rank == 1 ? carry->halted : reel_reshape(ctx, carry->halted, REEL_SHAPE(B, 1));
+    reel_tensor *now = reel_where(ctx, halted, offered, kept);
+    reel_copy(ctx, kept, now);
+    return now;
+}
+
+/* Latents of halted rows begin anew. */
+static reel_latents begin_latents(reel_context *ctx, const reel_model *model, const reel_carry *carry) {
+    reel_latents begun = {0};
+    reel_tensor *halted = reel_reshape(ctx, carry->halted, REEL_SHAPE(carry->batch_size, 1, 1));
+    for (int i = 0; i < reel_model_latent_count(model); i++)
+        begun.z[i] = reel_where(ctx, halted, reel_model_latent_init(model, i), carry->latents.z[i]);
+    return begun;
+}
+
+/* The batch's rows of the puzzle embeddings, into the leaf whose gradient trains them. */
+static void take_puzzle_rows(reel_context *ctx, const reel_model *model, reel_carry *carry) {
+    const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
+    reel_copy(ctx, carry->puzzle_rows,
+              reel_embedding(ctx, reel_model_puzzle_embeddings(model), carry->puzzle_identifiers, 1));
+    reel_zero_grad(carry->puzzle_rows);
+    reel_scope_end(ctx, scope, NULL, 0);
+}
+
+/* ---- halting
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* Some rows explore: they may not halt before a step drawn from 2 .. halt_max_steps. */
+static void draw_least_steps(reel_context *ctx, const reel_model_config *c, reel_carry *carry,
+                             uint32_t step) {
+    double *least = calloc((size_t)carry->batch_size, sizeof *least);
+    if (!least) {
+        reel_context_fail(ctx, REEL_ERROR_MEMORY, "halting: no memory for %lld rows",
+                          (long long)carry->batch_size);
+        return;
+    }
+    for (int64_t row = 0; row < carry->batch_size; row++) {
+        const reel_draw draw = {.stream = REEL_STREAM_HALT, .index = (uint64_t)row, .step = step};
+        reel_random r = reel_random_begin(reel_context_seed(ctx), draw);
+        if (reel_random_uniform(&r) < c->halt_exploration_prob)
+            least[row] = 2 + reel_random_below(&r, (uint32_t)c->halt_max_steps - 1);
+    }
+    reel_write(ctx, carry->least_steps, least, (size_t)carry->batch_size * sizeof *least);
+    free(least);
+}
+
+/* Which rows halt now, (B) u8: the last step, or in training what the halting head says, unless exploring. */
+static reel_tensor *halt(reel_context *ctx, const reel_model_config *c, reel_carry *carry,
+                         const reel_outputs *out, reel_tensor *is_last, reel_tensor *steps, uint32_t step,
+                         reel_act_mode mode) {
+    if (mode == REEL_ACT_EVALUATE || c->halt_max_steps == 1)
+        return is_last;
+    draw_least_steps(ctx, c, carry, step);
+    reel_tensor *least = reel_cast(ctx, carry->least_steps, steps->dtype);
+    reel_tensor *threshold = c->no_ACT_continue ? carry->zero : out->q_continue;
+    reel_tensor *signal = reel_lt(ctx, threshold, out->q_halt);
+    reel_tensor *either = reel_where(ctx, is_last, is_last, signal);
+    reel_tensor *allowed = reel_le(ctx, least, steps);
+    return reel_where(ctx, allowed, either, allowed);
+}
+
+/* ---- losses and metrics
+ * ----------------------------------------------------------------------------------------- */
+
+/* What the answers are worth, row by row: (B) in the dtype of the losses unless said otherwise. */
+typedef struct grading {
+    reel_tensor *predictions; /* (B, S) i32 */
+    reel_tensor *labelled;    /* cells that have a label */
+    reel_tensor *divisor;     /* the same, at least 1 */
+    reel_tensor *hits;        /* of them, right */
+    reel_tensor *is_correct;  /* u8 */
+    reel_tensor *is_labelled; /* u8: rows that are no padding */
+} grading;
+
+static reel_tensor *count_true(reel_context *ctx, reel_tensor *flags, reel_dtype dtype) {
+    return reel_sum(ctx, reel_cast(ctx, flags, dtype), (const int[]){-1}, 1, 0);
+}
+
+static grading grade(reel_context *ctx, const reel_carry *carry, reel_tensor *logits, reel_tensor *labels) {
+    const reel_dtype dtype = carry->steps->dtype;
+    const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
+    grading g = {.predictions = reel_argmax(ctx, logits, (const int[]){-1}, 1, 0)};
+    g.labelled = count_true(ctx, reel_lt(ctx, carry->ignored, labels), dtype);
+    g.hits = count_true(ctx, reel_eq(ctx, g.predictions, labels), dtype); /* an ignored label equals none */
+    g.divisor = reel_where(ctx, reel_lt(ctx, g.labelled, carry->one), carry->one, g.labelled);
+    g.is_correct = reel_eq(ctx, g.hits, g.labelled);
+    g.is_labelled = reel_lt(ctx, carry->zero, g.labelled);
+    reel_tensor *const keep[] = {g.predictions, g.labelled, g.divisor, g.hits, g.is_correct, g.is_labelled};
+    reel_scope_end(ctx, scope, keep, sizeof keep / sizeof keep[0]);
+    return g;
+}
+
+static reel_tensor *total(reel_context *ctx, reel_tensor *x) {
+    return reel_sum(ctx, x, NULL, 0, 0);
+}
+
+/* sum over rows of the mean cross-entropy over the row's labelled cells */
+static reel_tensor *lm_loss(reel_context *ctx, const reel_model_config *c, reel_tensor *logits,
+                            reel_tensor *labels, const grading *g) {
+    reel_tensor *cells = c->loss_type == REEL_LOSS_STABLEMAX
+                             ? reel_stablemax_cross_entropy(ctx, logits, labels)
+                             : reel_softmax_cross_entropy(ctx, logits, labels);
+    reel_tensor *rows = reel_sum(ctx, cells, (const int[]){-1}, 1, 0);
+    return total(ctx, reel_div(ctx, rows, g->divisor));
+}
+
+/* sum over the rows that are no padding of the binary cross-entropy against target (B) */
+static reel_tensor *q_loss(reel_context *ctx, reel_tensor *q, reel_tensor *target, const grading *g) {
+    reel_tensor *rows = reel_binary_cross_entropy_with_logits(ctx, q, target);
+    return total(ctx, reel_mul(ctx, rows, reel_cast(ctx, g->is_labelled, rows->dtype)));
+}
+
+/* Q-learning's target for going on: what the next step would be worth, sigmoid(max(q_halt', q_continue')), or
+ * its q_halt' alone where there is no step after it. Costs a whole forward pass. */
+static reel_tensor *continue_target(reel_context *ctx, const reel_model *model, const reel_carry *carry,
+                                    reel_tensor *inputs, const reel_outputs *out, reel_tensor *is_last) {
+    const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
+    const reel_outputs next = reel_model_forward(ctx, model, inputs, carry->puzzle_rows, out->latents);
+    reel_tensor *go_on = reel_lt(ctx, next.q_halt, next.q_continue);
+    reel_tensor *best = reel_where(ctx, go_on, next.q_continue, next.q_halt);
+    reel_tensor *target = reel_sigmoid(ctx, reel_where(ctx, is_last, next.q_halt, best));
+    reel_scope_end(ctx, scope, &target, 1);
+    return target;
+}
+
+static reel_tensor *metrics(reel_context *ctx, const reel_carry *carry, const reel_act_result *r,
+                            const grading *g, reel_tensor *halted, reel_tensor *steps) {
+    const reel_dtype dtype = carry->steps->dtype;
+    const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
+    reel_tensor *valid =
+        reel_cast(ctx, reel_where(ctx, halted, g->is_labelled, halted), dtype); /* (B) 0 or 1 */
+    reel_tensor *correct = reel_cast(ctx, g->is_correct, dtype);
+    reel_tensor *says_correct = reel_cast(ctx, reel_le(ctx, carry->zero, r->outputs.q_halt), dtype);
+    reel_tensor *knew = reel_cast(ctx, reel_eq(ctx, says_correct, correct), dtype);
+    reel_tensor *sums[REEL_METRIC_KINDS] = {
+        [REEL_METRIC_COUNT] = total(ctx, valid),
+        [REEL_METRIC_ACCURACY] = total(ctx, reel_mul(ctx, valid, reel_div(ctx, g->hits, g->divisor))),
+        [REEL_METRIC_EXACT_ACCURACY] = total(ctx, reel_mul(ctx, valid, correct)),
+        [REEL_METRIC_Q_HALT_ACCURACY] = total(ctx, reel_mul(ctx, valid, knew)),
+        [REEL_METRIC_STEPS] = total(ctx, reel_mul(ctx, valid, steps)),
+        [REEL_METRIC_LM_LOSS] = r->lm_loss,
+        [REEL_METRIC_Q_HALT_LOSS] = r->q_halt_loss,
+        [REEL_METRIC_Q_CONTINUE_LOSS] = r->q_continue_loss,
+    };
+    reel_tensor *all = reel_stack(ctx, sums, REEL_METRIC_KINDS, 0);
+    reel_scope_end(ctx, scope, &all, 1);
+    return all;
+}
+
+const char *reel_metric_name(reel_metric metric) {
+    static const char *const names[REEL_METRIC_KINDS] = {
+        [REEL_METRIC_COUNT] = "count",
+        [REEL_METRIC_ACCURACY] = "accuracy",
+        [REEL_METRIC_EXACT_ACCURACY] = "exact_accuracy",
+        [REEL_METRIC_Q_HALT_ACCURACY] = "q_halt_accuracy",
+        [REEL_METRIC_STEPS] = "steps",
+        [REEL_METRIC_LM_LOSS] = "lm_loss",
+        [REEL_METRIC_Q_HALT_LOSS] = "q_halt_loss",
+        [REEL_METRIC_Q_CONTINUE_LOSS] = "q_continue_loss",
+    };
+    return metric < REEL_METRIC_KINDS ? names[metric] : "";
+}
+
+/* ---- one step
+ * --------------------------------------------------------------------------------------------------- */
+
+reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry, uint32_t step,
+                              reel_act_mode mode) {
+    const reel_model_config *c = reel_model_config_of(model);
+    reel_act_result r = {0};
+
+    /* halted rows take new puzzles */
+    reel_tensor *inputs = take(ctx, carry, carry->offered_inputs, carry->inputs);
+    reel_tensor *labels = take(ctx, carry, carry->offered_labels, carry->labels);
+    take(ctx, carry, carry->offered_identifiers, carry->puzzle_identifiers);
+    reel_tensor *steps = reel_add_scalar(ctx, reel_where(ctx, carry->halted, carry->zero, carry->steps), 1);
+    const reel_latents latents = begin_latents(ctx, model, carry);
+    if (carry->puzzle_rows)
+        take_puzzle_rows(ctx, model, carry);
+
+    /* the model thinks */
+    r.outputs = reel_model_forward(ctx, model, inputs, carry->puzzle_rows, latents);
+    const grading g = grade(ctx, carry, r.outputs.logits, labels);
+    reel_tensor *is_last = reel_le(ctx, carry->halt_max_steps, steps);
+    reel_tensor *halted = halt(ctx, c, carry, &r.outputs, is_last, steps, step, mode);
+    r.predictions = g.predictions;
+    r.correct = g.is_correct;
+
+    /* what it is told */
+    r.lm_loss = lm_loss(ctx, c, r.outputs.logits, labels, &g);
+    r.q_halt_loss = q_loss(ctx, r.outputs.q_halt, reel_cast(ctx, g.is_correct, r.outputs.q_halt->dtype), &g);
+    r.q_continue_loss = carry->zero;
+    if (mode == REEL_ACT_TRAIN && !c->no_ACT_continue && c->halt_max_steps > 1) {
+        reel_tensor *target = continue_target(ctx, model, carry, inputs, &r.outputs, is_last);
+        r.q_continue_loss = q_loss(ctx, r.outputs.q_continue, target, &g);
+    }
+    reel_tensor *q = reel_scale(ctx, reel_add(ctx, r.q_halt_loss, r.q_continue_loss), 0.5);
+    r.loss = reel_scale(ctx, reel_add(ctx, r.lm_loss, q), 1.0 / (double)carry->batch_size);
+    r.metrics = metrics(ctx, carry, &r, &g, halted, steps);
+
+    /* the carry moves on */
+    for (int i = 0; i < reel_model_latent_count(model); i++)
+        reel_copy(ctx, carry->latents.z[i], r.outputs.latents.z[i]);
+    reel_copy(ctx, carry->steps, steps);
+    reel_copy(ctx, carry->halted, halted);
+    return r;
+}

@@ -1,0 +1,92 @@
+/* Deep supervision with adaptive computation time.
+ *
+ * A batch has B rows, each with a puzzle and its latent states. A supervision step improves every row once
+ * and trains on the result. A row that halts makes room for a new puzzle; the others carry their states into
+ * the next step. (Jolicoeur-Martineau 2025, section 2.3 and figure 3; Wang et al. 2025, arXiv 2506.21734.)
+ *
+ *     carry = reel_carry_new(ctx, model, B);
+ *     for (step = 1; ...; step++) {
+ *         reel_carry_offer(ctx, carry, inputs, labels, identifiers);   // halted rows take their puzzle
+ *         reel_act_result r = reel_act_step(ctx, model, carry, step, REEL_ACT_TRAIN);
+ *         reel_backward(ctx, r.loss);
+ *         ... optimizer, metrics ...
+ *         reel_tape_reset(ctx);
+ *     } */
+#ifndef REEL_ACT_H
+#define REEL_ACT_H
+
+#include <reel/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What passes from one supervision step to the next; all owned. */
+typedef struct reel_carry {
+    int64_t batch_size;
+    reel_tensor *inputs, *labels;                 /* (B, S) i32: the puzzles being solved */
+    reel_tensor *puzzle_identifiers;              /* (B) i32 */
+    reel_tensor *offered_inputs, *offered_labels; /* (B, S) i32: for the rows that halted */
+    reel_tensor *offered_identifiers;             /* (B) i32 */
+    reel_latents latents;                         /* (B, T, D) each */
+    reel_tensor *steps;                           /* (B) f32 or f64: supervision steps taken */
+    reel_tensor *halted;                          /* (B) u8 */
+    reel_tensor *least_steps;                     /* (B) f64: exploration, drawn for each step */
+    reel_tensor *puzzle_rows; /* (B, puzzle_emb_ndim), the batch's rows of the puzzle embeddings: a leaf */
+    reel_tensor *zero, *one, *halt_max_steps; /* scalars in steps' dtype */
+    reel_tensor *ignored;                     /* scalar i32 */
+} reel_carry;
+
+/* All rows halted. NULL with the context's error set when memory is short. */
+REEL_API reel_carry *reel_carry_new(reel_context *ctx, const reel_model *model, int64_t batch_size);
+REEL_API void reel_carry_free(reel_context *ctx, reel_carry *carry);
+
+/* Offers one puzzle per row: inputs and labels (B, S), identifiers (B), on the host. Rows that have not
+ * halted when the next step begins pass it by. Token and identifier ranges are checked by the step's
+ * embeddings. */
+REEL_API reel_status reel_carry_offer(reel_context *ctx, reel_carry *carry, const int32_t *inputs,
+                                      const int32_t *labels, const int32_t *identifiers);
+
+/* Forgets every row, so that the next step takes the whole offer: for evaluation. */
+REEL_API reel_status reel_carry_restart(reel_context *ctx, reel_carry *carry);
+
+/* Sums over the batch; the first five over the rows that halted in this step and have a label. */
+typedef enum reel_metric {
+    REEL_METRIC_COUNT,
+    REEL_METRIC_ACCURACY,        /* share of right cells; givens count too */
+    REEL_METRIC_EXACT_ACCURACY,  /* all cells right */
+    REEL_METRIC_Q_HALT_ACCURACY, /* the halting head knew whether they are */
+    REEL_METRIC_STEPS,           /* supervision steps taken */
+    REEL_METRIC_LM_LOSS,
+    REEL_METRIC_Q_HALT_LOSS,
+    REEL_METRIC_Q_CONTINUE_LOSS,
+    REEL_METRIC_KINDS,
+} reel_metric;
+
+/* The published name: "exact_accuracy". */
+REEL_API const char *reel_metric_name(reel_metric metric);
+
+/* Tape tensors of one step. */
+typedef struct reel_act_result {
+    reel_outputs outputs;
+    reel_tensor *predictions;                             /* (B, S) i32 */
+    reel_tensor *correct;                                 /* (B) u8: every labelled cell right */
+    reel_tensor *lm_loss, *q_halt_loss, *q_continue_loss; /* scalars, sums over the batch */
+    reel_tensor *loss;                                    /* (lm + 0.5 (q_halt + q_continue)) / B */
+    reel_tensor *metrics;                                 /* (REEL_METRIC_KINDS) f32 or f64 */
+} reel_act_result;
+
+typedef enum reel_act_mode {
+    REEL_ACT_EVALUATE, /* every row runs to halt_max_steps, so that rows stay together */
+    REEL_ACT_TRAIN,    /* rows halt when the halting head says so, later for those that explore */
+} reel_act_mode;
+
+/* One supervision step; moves the carry on. `step` names the random draws. In training, gradients of the
+ * parameters and of carry->puzzle_rows follow from reel_backward(ctx, result.loss). */
+REEL_API reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry,
+                                       uint32_t step, reel_act_mode mode);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
