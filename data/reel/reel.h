@@ -1,0 +1,21 @@
+/* All of Reel in one include. */
+#ifndef REEL_REEL_H
+#define REEL_REEL_H
+
+#include <reel/tensor.h>
+
+#include <reel/autograd.h>
+
+#include <reel/ops.h>
+
+#include <reel/optim.h>
+
+#include <reel/nn.h>
+#include <reel/trm.h>
+
+#include <reel/atomic_file.h>
+#include <reel/batches.h>
+#include <reel/safetensors.h>
+#include <reel/sudoku.h>
+
+#endif

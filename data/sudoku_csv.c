@@ -1,0 +1,145 @@
+#include "csv.h"
+#include "sudoku_shape.h"
+
+#include <reel/atomic_file.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The columns of a Sudoku file, by their place in its header. */
+typedef struct columns {
+    int question, answer, rating; /* rating -1: the file has none */
+} columns;
+
+static reel_status find_columns(const reel__csv *csv, columns *at, reel_error *error) {
+    at->question = reel__csv_column(csv, "question");
+    at->answer = reel__csv_column(csv, "answer");
+    at->rating = reel__csv_column(csv, "rating");
+    const char *missing = at->question < 0 ? "question" : at->answer < 0 ? "answer" : NULL;
+    if (missing != NULL)
+        return reel__csv_refuse(csv, error, "the header has no column '%s'", missing);
+    return REEL_OK;
+}
+
+static int size_of_cells(size_t cells) {
+    return cells == 16 ? 4 : cells == 36 ? 6 : cells == 81 ? 9 : 0;
+}
+
+/* Turns characters into digits; '.' and '0' are blanks. */
+static reel_status read_grid(const reel__csv *csv, int column, const char *name, int size, uint8_t *grid,
+                             reel_error *error) {
+    const reel__csv_field field = reel__csv_field_at(csv, column);
+    const size_t cells = (size_t)size * (size_t)size;
+    if (field.length != cells)
+        return reel__csv_refuse(csv, error, "the %s has %zu characters, expected %zu", name, field.length,
+                                cells);
+    for (size_t i = 0; i < cells; i++) {
+        const unsigned char c = (unsigned char)field.text[i];
+        if (c != '.' && !(c >= '0' && c <= '0' + size))
+            return reel__csv_refuse(csv, error,
+                                    c > ' ' && c <= '~'
+                                        ? "the %s has '%c' at character %zu: digits are 1 to %d"
+                                        : "the %s has byte %d at character %zu: digits are 1 to %d",
+                                    name, c, i + 1, size);
+        grid[i] = c == '.' ? 0 : (uint8_t)(c - '0');
+    }
+    return REEL_OK;
+}
+
+static reel_status read_rating(const reel__csv *csv, int column, int32_t *rating, reel_error *error) {
+    *rating = 0;
+    if (column < 0)
+        return REEL_OK;
+    const reel__csv_field field = reel__csv_field_at(csv, column);
+    int64_t value = 0;
+    for (size_t i = 0; i < field.length && value <= INT32_MAX; i++)
+        value = field.text[i] >= '0' && field.text[i] <= '9' ? 10 * value + (field.text[i] - '0') : INT64_MAX;
+    if (field.length == 0 || value > INT32_MAX)
+        return reel__csv_refuse(csv, error, "the rating is not a whole number from 0 to %d", INT32_MAX);
+    *rating = (int32_t)value;
+    return REEL_OK;
+}
+
+/* Reads one row into the set, which the first row makes. */
+static reel_status read_puzzle(const reel__csv *csv, const columns *at, reel_sudoku_set **set,
+                               reel_error *error) {
+    if (*set == NULL) {
+        const size_t cells = reel__csv_field_at(csv, at->question).length;
+        const int size = size_of_cells(cells);
+        if (size == 0)
+            return reel__csv_refuse(csv, error, "the question has %zu characters, expected 16, 36 or 81",
+                                    cells);
+        *set = reel__sudoku_set_new(size);
+        if (*set == NULL)
+            return reel_fail(error, REEL_ERROR_MEMORY, "no memory for a set of puzzles");
+    }
+    uint8_t question[REEL_SUDOKU_MAX_CELLS], answer[REEL_SUDOKU_MAX_CELLS];
+    int32_t rating;
+    const int size = (*set)->size;
+    reel_status status = read_grid(csv, at->question, "question", size, question, error);
+    if (status == REEL_OK)
+        status = read_grid(csv, at->answer, "answer", size, answer, error);
+    if (status == REEL_OK)
+        status = read_rating(csv, at->rating, &rating, error);
+    if (status != REEL_OK)
+        return status;
+    reel_error fault = {0};
+    if (reel_sudoku_check(size, question, answer, &fault) != REEL_OK)
+        return reel__csv_refuse(csv, error, "%s", fault.message);
+    return reel__sudoku_set_append(*set, question, answer, rating, error);
+}
+
+reel_status reel_sudoku_read_csv(const char *path, reel_sudoku_set **out, reel_error *error) {
+    *out = NULL;
+    reel__csv *csv;
+    reel_status status = reel__csv_open(&csv, path, error);
+    if (status != REEL_OK)
+        return status;
+    columns at;
+    reel_sudoku_set *set = NULL;
+    int has_row = 1;
+    status = find_columns(csv, &at, error);
+    while (status == REEL_OK && has_row) {
+        status = reel__csv_next(csv, &has_row, error);
+        if (status == REEL_OK && has_row)
+            status = read_puzzle(csv, &at, &set, error);
+    }
+    reel__csv_close(csv);
+    if (status == REEL_OK && set == NULL)
+        status = reel_fail(error, REEL_ERROR_FORMAT, "%s: no puzzle behind the header", path);
+    if (status == REEL_OK)
+        *out = set;
+    else
+        reel_sudoku_set_free(set);
+    return status;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------- */
+
+static void write_grid(reel_atomic_file *file, const uint8_t *grid, int cells) {
+    char text[REEL_SUDOKU_MAX_CELLS + 1];
+    for (int i = 0; i < cells; i++)
+        text[i] = grid[i] == 0 ? '.' : (char)('0' + grid[i]);
+    text[cells] = ',';
+    reel_atomic_write(file, text, (size_t)cells + 1);
+}
+
+reel_status reel_sudoku_write_csv(const char *path, const reel_sudoku_set *set, reel_error *error) {
+    static const char header[] = "source,question,answer,rating\n", source[] = "reel,";
+    reel_atomic_file *file;
+    const reel_status status = reel_atomic_open(&file, path, error);
+    if (status != REEL_OK)
+        return status;
+    const int cells = set->size * set->size;
+    reel_atomic_write(file, header, strlen(header));
+    for (int64_t i = 0; i < set->count; i++) {
+        char rating[16];
+        const int length = snprintf(rating, sizeof rating, "%d\n", (int)set->ratings[i]);
+        reel_atomic_write(file, source, strlen(source));
+        write_grid(file, set->questions + i * cells, cells);
+        write_grid(file, set->answers + i * cells, cells);
+        reel_atomic_write(file, rating, (size_t)length);
+    }
+    return reel_atomic_commit(file, error);
+}
