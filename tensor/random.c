@@ -95,14 +95,20 @@ static reel_status fill(reel_context *ctx, reel_tensor *dst, distribution d, ree
     if (!dst->data || !reel__is_float(dst->dtype) || !reel_is_contiguous(dst))
         return reel__error(ctx, REEL_ERROR_ARGUMENT, "random", "%s %s is not a row-major float tensor",
                            reel_dtype_name(dst->dtype), reel__shape_text(dst->rank, dst->shape).text);
+    enum { BLOCK = 1024 };
+    double values[BLOCK];
     reel_random r = reel_random_begin(ctx->seed, draw);
-    const int64_t n = reel_elements(dst);
-    const size_t element = reel_dtype_bytes(dst->dtype);
-    for (int64_t i = 0; i < n; i++) {
-        double value = d.value(&d, &r);
-        const reel_tensor source = {.dtype = REEL_F64, .data = &value};
-        reel_tensor cell = {.dtype = dst->dtype, .data = (char *)dst->data + (size_t)i * element};
-        reel__copy_values(ctx, &cell, &source, false);
+    const int64_t n = reel_elements(dst), element = (int64_t)reel_dtype_bytes(dst->dtype);
+    for (int64_t first = 0; first < n; first += BLOCK) {
+        const int64_t count = n - first < BLOCK ? n - first : BLOCK;
+        for (int64_t i = 0; i < count; i++)
+            values[i] = d.value(&d, &r);
+        const reel_tensor from = {
+            .dtype = REEL_F64, .rank = 1, .shape = {count}, .stride = {1}, .data = values};
+        reel_tensor to = from;
+        to.dtype = dst->dtype;
+        to.data = (char *)dst->data + first * element;
+        reel__copy_values(ctx, &to, &from, false);
     }
     reel_touch(dst);
     return REEL_OK;
