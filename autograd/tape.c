@@ -195,6 +195,8 @@ reel_tensor *reel__record(reel_context *ctx, reel_tensor *y, const reel_record *
         return ctx->void_tensor;
     if (ctx->check_finite)
         check_finite(ctx, record->op, y);
+    if (reel__failed(ctx))
+        return ctx->void_tensor;
     reel__tape *tape = reel__tape_of(ctx);
     bool needed = false;
     for (int i = 0; i < REEL__MAX_INPUTS; i++)
