@@ -18,10 +18,25 @@ static uint8_t to_u8(double x) {
     return x < UINT8_MAX ? (uint8_t)x : UINT8_MAX;
 }
 
+/* What float cannot hold is first cut to an odd float: rounding that to bf16 is rounding x itself, where
+ * rounding twice would not be (Boldo & Melquiond 2008, https://doi.org/10.1109/TC.2007.70819). */
+static reel_bf16 double_to_bf16(double x) {
+    float cut = (float)x;
+    if (cut != x && !isnan(x)) {
+        uint32_t bits;
+        memcpy(&bits, &cut, sizeof bits);
+        if (fabs((double)cut) > fabs(x))
+            bits--;
+        bits |= 1;
+        memcpy(&cut, &bits, sizeof cut);
+    }
+    return reel__to_bf16(cut);
+}
+
 #define IDENTITY(x) (x)
 #define TO_F64(x)   ((double)(x))
 #define TO_F32(x)   ((float)(x))
-#define TO_BF16(x)  reel__to_bf16((float)(x))
+#define TO_BF16(x)  _Generic((x), float : reel__to_bf16, default : double_to_bf16)(x)
 #define TO_I32(x)   to_i32((double)(x))
 #define TO_U8(x)    to_u8((double)(x))
 
