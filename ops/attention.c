@@ -4,6 +4,7 @@
  *
  * p is not kept: it is made again, a tile of rows at a time, from the logarithm of each row's sum of
  * exponentials (Rabe & Staats 2021, arXiv 2112.05682; Dao et al. 2022, arXiv 2205.14135). */
+#include "blas.h"
 #include "kernels.h"
 #include "loop.h"
 #include "tape.h"
@@ -68,7 +69,7 @@ static reel_tensor *heads_inside(reel_context *ctx, const reel_tensor *x) {
 
 reel_tensor *reel_scaled_dot_product_attention(reel_context *ctx, reel_tensor *q, reel_tensor *k,
                                                reel_tensor *v, reel_tensor *mask, unsigned flags) {
-    if (!check_attention(ctx, q, k, v, mask))
+    if (!check_attention(ctx, q, k, v, mask) || !reel__blas_prepare(ctx, "scaled_dot_product_attention"))
         return ctx->void_tensor;
     const double scale = 1 / sqrt((double)q->shape[3]);
     const int causal = (flags & REEL_CAUSAL) != 0;

@@ -3,21 +3,12 @@
 
 #include <cblas.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 #ifdef REEL_ONEDNN
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #endif
-
-/* Debian's OpenBLAS threads by itself, for the whole process; inside our pieces it must not. */
-static void set_up(void) {
-    openblas_set_num_threads(1);
-}
-
-static void once(void) {
-    static pthread_once_t done = PTHREAD_ONCE_INIT;
-    pthread_once(&done, set_up);
-}
 
 /* Strides as BLAS has them: 'N' for rows that lie side by side, 'T' for columns; the distance between them.
  */
@@ -38,18 +29,6 @@ bool reel__blas_readable(int64_t rows, int64_t columns, int64_t row, int64_t col
     return layout_of(rows, columns, row, column).transpose != 0;
 }
 
-static CBLAS_TRANSPOSE cblas_of(layout l) {
-    return l.transpose == 'T' ? CblasTrans : CblasNoTrans;
-}
-
-void reel__gemm_f64(int64_t m, int64_t n, int64_t k, double scale, reel__matrix a, reel__matrix b, double *c,
-                    int64_t ldc, bool accumulate) {
-    once();
-    const layout la = layout_of(m, k, a.row, a.column), lb = layout_of(k, n, b.row, b.column);
-    cblas_dgemm(CblasRowMajor, cblas_of(la), cblas_of(lb), (int)m, (int)n, (int)k, scale, a.data,
-                (int)la.distance, b.data, (int)lb.distance, accumulate ? 1 : 0, c, (int)ldc);
-}
-
 #ifdef REEL_ONEDNN
 /* oneDNN chooses its code by the CPU's features, where OpenBLAS goes by a list of models and takes a CPU that
  * is newer than itself for an old one. It asks OpenMP how many threads to use; the answer is one, for this
@@ -63,7 +42,58 @@ static bool onednn_sgemm(int64_t m, int64_t n, int64_t k, float scale, layout la
     omp_set_num_threads(threads_before);
     return status == dnnl_success;
 }
+
+/* oneDNN writes its code at first use, and where it gets no memory for it, it throws, through C: so all of it
+ * is written at once, while there is room. */
+static void prepare_onednn(void) {
+    enum { SIDE = 16 };
+    static const char transposes[2] = {'N', 'T'};
+    static const int64_t sides[2] = {1, SIDE};
+    const float a[SIDE * SIDE] = {0}, b[SIDE * SIDE] = {0};
+    float c[SIDE * SIDE] = {0};
+    for (int variant = 0; variant < 32; variant++) {
+        const layout la = {transposes[variant & 1], SIDE}, lb = {transposes[variant >> 1 & 1], SIDE};
+        const int64_t m = sides[variant >> 2 & 1], n = sides[variant >> 3 & 1];
+        onednn_sgemm(m, n, SIDE, 1, la, a, lb, b, (float)(variant >> 4), c, SIDE);
+    }
+}
+#else
+static void prepare_onednn(void) {}
 #endif
+
+bool reel__blas_prepare(reel_context *ctx, const char *op) {
+    /* OpenBLAS maps 128 MiB for each thread, and tries for ever where it cannot. */
+    const size_t mib = 1 << 20, room_mib = 64 + 128 * (size_t)ctx->threads;
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static bool ready;
+    pthread_mutex_lock(&mutex);
+    if (!ready) {
+        void *room = malloc(room_mib * mib);
+        ready = room != NULL;
+        free(room);
+        if (ready) {
+            openblas_set_num_threads(1); /* it would thread by itself, for the whole process */
+            prepare_onednn();
+        } else {
+            reel__error(ctx, REEL_ERROR_MEMORY, op, "no memory for the buffers of the BLAS, %zu MiB",
+                        room_mib);
+        }
+    }
+    const bool prepared = ready;
+    pthread_mutex_unlock(&mutex);
+    return prepared;
+}
+
+static CBLAS_TRANSPOSE cblas_of(layout l) {
+    return l.transpose == 'T' ? CblasTrans : CblasNoTrans;
+}
+
+void reel__gemm_f64(int64_t m, int64_t n, int64_t k, double scale, reel__matrix a, reel__matrix b, double *c,
+                    int64_t ldc, bool accumulate) {
+    const layout la = layout_of(m, k, a.row, a.column), lb = layout_of(k, n, b.row, b.column);
+    cblas_dgemm(CblasRowMajor, cblas_of(la), cblas_of(lb), (int)m, (int)n, (int)k, scale, a.data,
+                (int)la.distance, b.data, (int)lb.distance, accumulate ? 1 : 0, c, (int)ldc);
+}
 
 void reel__gemm_f32(int64_t m, int64_t n, int64_t k, float scale, reel__matrix a, reel__matrix b, float *c,
                     int64_t ldc, bool accumulate) {
@@ -73,7 +103,6 @@ void reel__gemm_f32(int64_t m, int64_t n, int64_t k, float scale, reel__matrix a
     if (onednn_sgemm(m, n, k, scale, la, a.data, lb, b.data, beta, c, ldc))
         return;
 #endif
-    once();
     cblas_sgemm(CblasRowMajor, cblas_of(la), cblas_of(lb), (int)m, (int)n, (int)k, scale, a.data,
                 (int)la.distance, b.data, (int)lb.distance, beta, c, (int)ldc);
 }

@@ -13,6 +13,10 @@ typedef struct reel__matrix {
     int64_t row, column;
 } reel__matrix;
 
+/* Sets the libraries up, once in a process. False, with the error kept, where their buffers find no memory.
+ * To be called by an op before its kernel uses what follows. */
+bool reel__blas_prepare(reel_context *ctx, const char *op);
+
 /* Whether a BLAS can read rows x columns with these strides in place. */
 bool reel__blas_readable(int64_t rows, int64_t columns, int64_t row, int64_t column);
 

@@ -52,7 +52,8 @@ static bool leading_axes(reel_context *ctx, reel_tensor a, reel_tensor b, reel__
 /* c = a b or c += a b; c lacks, or has of size 1, the leading axes that it is the sum over. */
 static void multiply(reel_context *ctx, reel_tensor a, reel_tensor b, reel_tensor *c, bool accumulate) {
     reel__shape batch;
-    if (reel__failed(ctx) || reel_elements(c) == 0 || !leading_axes(ctx, a, b, &batch))
+    if (reel__failed(ctx) || reel_elements(c) == 0 || !leading_axes(ctx, a, b, &batch) ||
+        !reel__blas_prepare(ctx, "matmul"))
         return;
     if (reel_elements(&a) == 0 || reel_elements(&b) == 0) { /* a sum of no terms */
         if (!accumulate)
