@@ -48,6 +48,9 @@ reel_carry *reel_carry_new(reel_context *ctx, const reel_model *model, int64_t b
     carry->one = scalar(ctx, wide, 1);
     carry->halt_max_steps = scalar(ctx, wide, (double)c->halt_max_steps);
     carry->ignored = scalar(ctx, REEL_I32, REEL_IGNORE_LABEL);
+    carry->drawn = calloc((size_t)B, sizeof *carry->drawn);
+    if (!carry->drawn)
+        reel_context_fail(ctx, REEL_ERROR_MEMORY, "carry: no memory for %lld rows", (long long)B);
     if (reel_carry_restart(ctx, carry) == REEL_OK)
         return carry;
     reel_carry_free(ctx, carry);
@@ -68,6 +71,7 @@ void reel_carry_free(reel_context *ctx, reel_carry *carry) {
         reel_tensor_free(ctx, tensors[i]);
     for (int i = 0; i < REEL_MAX_LATENTS; i++)
         reel_tensor_free(ctx, carry->latents.z[i]);
+    free(carry->drawn);
     free(carry);
 }
 
@@ -119,20 +123,13 @@ static void take_puzzle_rows(reel_context *ctx, const reel_model *model, reel_ca
 /* Some rows explore: they may not halt before a step drawn from 2 .. halt_max_steps. */
 static void draw_least_steps(reel_context *ctx, const reel_model_config *c, reel_carry *carry,
                              uint32_t step) {
-    double *least = calloc((size_t)carry->batch_size, sizeof *least);
-    if (!least) {
-        reel_context_fail(ctx, REEL_ERROR_MEMORY, "halting: no memory for %lld rows",
-                          (long long)carry->batch_size);
-        return;
-    }
     for (int64_t row = 0; row < carry->batch_size; row++) {
         const reel_draw draw = {.stream = REEL_STREAM_HALT, .index = (uint64_t)row, .step = step};
         reel_random r = reel_random_begin(reel_context_seed(ctx), draw);
-        if (reel_random_uniform(&r) < c->halt_exploration_prob)
-            least[row] = 2 + reel_random_below(&r, (uint32_t)c->halt_max_steps - 1);
+        const bool explores = reel_random_uniform(&r) < c->halt_exploration_prob;
+        carry->drawn[row] = explores ? 2 + reel_random_below(&r, (uint32_t)c->halt_max_steps - 1) : 0;
     }
-    reel_write(ctx, carry->least_steps, least, (size_t)carry->batch_size * sizeof *least);
-    free(least);
+    reel_write(ctx, carry->least_steps, carry->drawn, (size_t)carry->batch_size * sizeof *carry->drawn);
 }
 
 /* Which rows halt now, (B) u8: the last step, or in training what the halting head says, unless exploring. */

@@ -35,6 +35,7 @@ typedef struct reel_carry {
     reel_tensor *puzzle_rows; /* (B, puzzle_emb_ndim), the batch's rows of the puzzle embeddings: a leaf */
     reel_tensor *zero, *one, *halt_max_steps; /* scalars in steps' dtype */
     reel_tensor *ignored;                     /* scalar i32 */
+    double *drawn;                            /* (B) on the host: where least_steps are drawn */
 } reel_carry;
 
 /* All rows halted. NULL with the context's error set when memory is short. */
