@@ -1,0 +1,463 @@
+/* Reads a configuration: defaults, file and arguments, each a tree of YAML, go the same way.
+ *
+ *   gather   every value found lands in the slot of its key, later layers over earlier ones
+ *   convert  each slot, through references such as ${.hidden_size}, becomes a field under the key's rule
+ *   check    values against each other; then come the names that follow from them (config_rules.c) */
+#include "config_parts.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the table --------------------------------------------------------------------------------------- */
+
+#define WORD_ROW(enumerator, word, refusal) {word, refusal},
+static const config_word config_model_words[] = {CONFIG_MODELS(WORD_ROW)};
+static const config_word config_loss_head_words[] = {CONFIG_LOSS_HEADS(WORD_ROW)};
+static const config_word config_loss_words[] = {CONFIG_LOSSES(WORD_ROW)};
+static const config_word config_positions_words[] = {CONFIG_POSITIONS(WORD_ROW)};
+static const config_word config_dtype_words[] = {CONFIG_DTYPES(WORD_ROW)};
+static const config_word config_optimizer_words[] = {CONFIG_OPTIMIZERS(WORD_ROW)};
+static const config_word config_device_words[] = {CONFIG_DEVICES(WORD_ROW)};
+
+/* The rule behind each TYPE of the table; clang-format would spread each over many lines. */
+/* clang-format off */
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define RULE_BOOL              {.kind = CONFIG_BOOL}
+#define RULE_INT(a, b)         {.kind = CONFIG_INT, .low = a, .high = b}
+#define RULE_INT_OR_NULL(a, b) {.kind = CONFIG_INT, .low = a, .high = b, .nullable = true}
+#define RULE_FLOAT(a, b)       {.kind = CONFIG_FLOAT, .low = a, .high = b}
+#define RULE_STRING            {.kind = CONFIG_STRING, .nullable = true}
+#define RULE_LIST              {.kind = CONFIG_LIST}
+#define RULE_NOT_YET(reason)   {.kind = CONFIG_LIST, .refusal = reason}
+#define RULE_WORD(t)           {.kind = CONFIG_WORD, .words = t##_words, .word_count = COUNT_OF(t##_words)}
+
+#define FIELD(path)                      offsetof(train_config, path)
+#define RUN_KEY(key, type, value, help)  {#key, RULE_##type, FIELD(key), value, help},
+#define ARCH_KEY(key, type, value, help) {"arch." #key, RULE_##type, FIELD(arch.key), value, help},
+#define LOSS_KEY(key, type, value, help) {"arch.loss." #key, RULE_##type, FIELD(arch.loss.key), value, help},
+/* clang-format on */
+
+const config_key config_keys[] = {CONFIG_RUN_KEYS(RUN_KEY) CONFIG_ARCH_KEYS(ARCH_KEY)
+                                      CONFIG_LOSS_KEYS(LOSS_KEY)};
+enum { KEY_COUNT = COUNT_OF(config_keys) };
+const size_t config_key_count = KEY_COUNT;
+
+static const config_key *find_key(const char *name) {
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (strcmp(config_keys[i].name, name) == 0)
+            return &config_keys[i];
+    }
+    return NULL;
+}
+
+/* Whether name is a map of keys, as arch and arch.loss are. */
+static bool is_map_of_keys(const char *name) {
+    const size_t length = strlen(name);
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (strncmp(config_keys[i].name, name, length) == 0 && config_keys[i].name[length] == '.')
+            return true;
+    }
+    return false;
+}
+
+/* ---- the nearest key --------------------------------------------------------------------------------- */
+
+enum { NAME_BYTES = 64 }; /* longer than any key; longer names resemble none */
+
+/* Levenshtein's distance, for names shorter than NAME_BYTES. */
+static int edit_distance(const char *a, const char *b) {
+    int row[NAME_BYTES];
+    const int n = (int)strlen(b);
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (int i = 0; a[i]; i++) {
+        int diagonal = row[0];
+        row[0] = i + 1;
+        for (int j = 0; j < n; j++) {
+            const int change = diagonal + (a[i] != b[j]);
+            const int drop = row[j] + 1, add = row[j + 1] + 1;
+            diagonal = row[j + 1];
+            row[j + 1] = drop < add ? drop : add;
+            if (change < row[j + 1])
+                row[j + 1] = change;
+        }
+    }
+    return row[n];
+}
+
+static const char *last_word(const char *name) {
+    const char *const dot = strrchr(name, '.');
+    return dot ? dot + 1 : name;
+}
+
+/* The key that was probably meant, or NULL. A forgotten or wrong prefix (hidden_size) and a forgotten part
+ * of a word (batch_size) count little. */
+static const char *nearest_key(const char *name) {
+    if (strnlen(name, NAME_BYTES) == NAME_BYTES)
+        return NULL;
+    const int length = (int)strlen(name);
+    const char *nearest = NULL;
+    int least = length < 6 ? 2 : length / 3 + 1; /* from here on a name resembles nothing */
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        const char *const key = config_keys[i].name;
+        int distance = edit_distance(name, key);
+        const int by_word = edit_distance(last_word(name), last_word(key)) + 1;
+        if (by_word < distance)
+            distance = by_word;
+        if (distance > 2 && length > 4 && strstr(key, name))
+            distance = 2;
+        if (distance < least) {
+            least = distance;
+            nearest = key;
+        }
+    }
+    return nearest;
+}
+
+/* ---- gathering --------------------------------------------------------------------------------------- */
+
+typedef enum layer { LAYER_DEFAULT, LAYER_FILE, LAYER_ARGUMENT } layer;
+
+/* One text that values come from. */
+typedef struct source {
+    layer layer;
+    const char *name; /* in errors */
+    char name_buffer[CONFIG_QUOTE_BYTES + 16];
+    config_node *tree;
+} source;
+
+/* The value that stands for a key so far, and where it was written. */
+typedef struct slot {
+    const config_node *node;
+    const source *from;
+} slot;
+
+typedef struct loader {
+    slot slots[KEY_COUNT];
+    source *sources; /* one per default, then the file, then the arguments */
+    size_t source_count;
+    reel_error *error;
+} loader;
+
+/* Fails with "config.yaml:12: ...". */
+static reel_status refuse(const loader *l, const source *from, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static reel_status refuse(const loader *l, const source *from, int line, const char *format, ...) {
+    char place[CONFIG_PLACE_BYTES], what[REEL_MESSAGE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    return reel_fail(l->error, REEL_ERROR_ARGUMENT, "%s: %s", config_place(place, from->name, line), what);
+}
+
+static reel_status unknown_key(const loader *l, const source *from, int line, const char *name) {
+    char quoted[CONFIG_QUOTE_BYTES];
+    const char *const nearest = nearest_key(name);
+    config_quote(quoted, name);
+    if (nearest)
+        return refuse(l, from, line, "unknown key '%s'; did you mean '%s'?", quoted, nearest);
+    return refuse(l, from, line, "unknown key '%s'; --help lists all keys", quoted);
+}
+
+/* run_dir and checkpoint_path name one thing: given as an argument, one replaces the other of the file, so
+ * that an all_config.yaml can be run again elsewhere. */
+static void drop_other_name(loader *l, const config_key *key) {
+    static const char *const names[] = {"run_dir", "checkpoint_path"};
+    for (int i = 0; i < 2; i++) {
+        if (strcmp(key->name, names[i]) != 0)
+            continue;
+        const size_t other = (size_t)(find_key(names[1 - i]) - config_keys);
+        if (l->slots[other].from->layer == LAYER_FILE)
+            l->slots[other] = (slot){.node = l->sources[other].tree, .from = &l->sources[other]};
+    }
+}
+
+/* Puts a value into the slot of its key. */
+static reel_status put(loader *l, const source *from, const config_key *key, const config_node *node) {
+    slot *const place = &l->slots[key - config_keys];
+    /* YAML's own duplicates are refused by its reader; these are a nested and a dotted form of one key. */
+    if (from->layer == LAYER_FILE && place->from->layer == LAYER_FILE)
+        return refuse(l, from, node->line, "duplicate key '%s', first given in line %d", key->name,
+                      place->node->line);
+    if (from->layer == LAYER_ARGUMENT)
+        drop_other_name(l, key);
+    place->node = node;
+    place->from = from;
+    return REEL_OK;
+}
+
+/* `arch: NAME`, in defaults or as an argument: Hydra's choice among config/arch/NAME.yaml. Only trm.yaml's
+ * values are in the table, so it is enough to know the name. */
+static reel_status choose_arch(const loader *l, const source *from, const config_node *node) {
+    char quoted[CONFIG_QUOTE_BYTES];
+    const size_t length = strlen(node->text);
+    const char *refusal = "no such architecture";
+    for (size_t i = 0; i < COUNT_OF(config_model_words); i++) { /* recursive_reasoning.NAME@Class */
+        const char *const name = strchr(config_model_words[i].word, '.') + 1;
+        if (strncmp(name, node->text, length) == 0 && name[length] == '@') {
+            refusal = config_model_words[i].refusal;
+            break;
+        }
+    }
+    if (!refusal)
+        return REEL_OK;
+    return refuse(l, from, node->line, "arch: '%s' refused: %s; arch: trm is available",
+                  config_quote(quoted, node->text), refusal);
+}
+
+/* Hydra's list of what a configuration is composed of: `- arch: trm` and `- _self_`. */
+static reel_status read_defaults(const loader *l, const source *from, const config_node *list) {
+    if (list->kind != CONFIG_NODE_LIST)
+        return refuse(l, from, list->line, "defaults: expected a list such as [arch: trm, _self_]");
+    bool self_seen = false;
+    for (const config_node *item = list->children; item; item = item->next) {
+        const config_node *const choice = item->kind == CONFIG_NODE_MAP ? item->children : NULL;
+        reel_status status = REEL_OK;
+        if (item->kind == CONFIG_NODE_SCALAR && strcmp(item->text, "_self_") == 0)
+            self_seen = true;
+        else if (!choice || choice->next || choice->kind != CONFIG_NODE_SCALAR ||
+                 strcmp(choice->key, "arch") != 0)
+            status = refuse(l, from, item->line, "defaults: only 'arch: trm' and _self_ are known here");
+        else if (self_seen) /* Hydra would let the architecture's values win over this file's */
+            status = refuse(l, from, item->line, "defaults: _self_ must come last");
+        else
+            status = choose_arch(l, from, choice);
+        if (status != REEL_OK)
+            return status;
+    }
+    return REEL_OK;
+}
+
+static reel_status gather_map(loader *l, const source *from, const char *path, const config_node *map);
+
+/* Takes in the value found under the dotted name `path`. */
+static reel_status gather(loader *l, const source *from, const char *path, const config_node *node) {
+    if (strcmp(path, "hydra") == 0 || strncmp(path, "hydra.", strlen("hydra.")) == 0)
+        return REEL_OK; /* settings of the program that read the published configuration */
+    if (strcmp(path, "defaults") == 0)
+        return read_defaults(l, from, node);
+    const bool scalar = node->kind == CONFIG_NODE_SCALAR;
+    if (strcmp(path, "arch") == 0 && scalar && !config_is_null(node))
+        return choose_arch(l, from, node);
+    const config_key *const key = find_key(path);
+    if (key)
+        return put(l, from, key, node);
+    const bool known = is_map_of_keys(path);
+    if (node->kind == CONFIG_NODE_MAP &&
+        (known || node->children)) /* the first unknown child will be named */
+        return gather_map(l, from, path, node);
+    if (known)
+        return refuse(l, from, node->line, "%s: expected a map of keys, got %s", path,
+                      scalar ? "a single value" : "a list");
+    return unknown_key(l, from, node->line, path);
+}
+
+/* Takes in a map's children under `path`.child, or child for an empty path. */
+static reel_status gather_map(loader *l, const source *from, const char *path, const config_node *map) {
+    char child_path[4 * NAME_BYTES];
+    for (const config_node *child = map->children; child; child = child->next) {
+        const int used =
+            snprintf(child_path, sizeof child_path, "%s%s%s", path, path[0] ? "." : "", child->key);
+        const reel_status status = (size_t)used < sizeof child_path
+                                       ? gather(l, from, child_path, child)
+                                       : unknown_key(l, from, child->line, child_path);
+        if (status != REEL_OK)
+            return status;
+    }
+    return REEL_OK;
+}
+
+static reel_status gather_default(loader *l, source *from, const config_key *key) {
+    from->layer = LAYER_DEFAULT;
+    from->name = "default value";
+    const reel_status status = config_tree_read(&from->tree, from->name, CONFIG_WITHOUT_LINES,
+                                                key->default_text, strlen(key->default_text), l->error);
+    if (status == REEL_OK)
+        l->slots[key - config_keys] = (slot){.node = from->tree, .from = from};
+    return status;
+}
+
+static reel_status gather_text(loader *l, source *from, const char *name, const char *text, size_t bytes) {
+    from->layer = LAYER_FILE;
+    from->name = name;
+    const reel_status status = config_tree_read(&from->tree, name, CONFIG_WITH_LINES, text, bytes, l->error);
+    if (status != REEL_OK)
+        return status;
+    if (from->tree->kind == CONFIG_NODE_MAP)
+        return gather_map(l, from, "", from->tree);
+    if (config_is_null(from->tree)) /* nothing but comments */
+        return REEL_OK;
+    return refuse(l, from, from->tree->line, "expected lines of the form `key: value`");
+}
+
+/* key=value, +key=value or ++key=value */
+static reel_status gather_argument(loader *l, source *from, const char *argument) {
+    char quoted[CONFIG_QUOTE_BYTES], path[4 * NAME_BYTES];
+    from->layer = LAYER_ARGUMENT;
+    from->name = from->name_buffer;
+    snprintf(from->name_buffer, sizeof from->name_buffer, "argument '%s'", config_quote(quoted, argument));
+    if (argument[0] == '~')
+        return refuse(l, from, 0, "a key cannot be deleted; give it the value it shall have");
+    const char *const equals = strchr(argument, '=');
+    for (int i = 0; i < 2 && argument[0] == '+'; i++)
+        argument++; /* Hydra's "add" and "add or change": here every key exists */
+    if (!equals || equals <= argument)
+        return refuse(l, from, 0, "expected key=value");
+    const int used = snprintf(path, sizeof path, "%.*s", (int)(equals - argument), argument);
+    if ((size_t)used >= sizeof path)
+        return unknown_key(l, from, 0, path);
+    const reel_status status = config_tree_read(&from->tree, from->name, CONFIG_WITHOUT_LINES, equals + 1,
+                                                strlen(equals + 1), l->error);
+    return status == REEL_OK ? gather(l, from, path, from->tree) : status;
+}
+
+/* ---- converting -------------------------------------------------------------------------------------- */
+
+/* Writes to path the dotted name inside a reference: of "${arch.hidden_size}" that itself, of
+ * "${.hidden_size}" the one beside `key`; each further dot leads one level up. False when it is none. */
+static bool read_reference(const char *text, const char *key, char *path, size_t bytes) {
+    const char *name = text + strlen("${");
+    const char *const close = strchr(name, '}');
+    if (!close || close[1] != '\0')
+        return false;
+    char parent[NAME_BYTES] = "";
+    if (*name == '.')
+        snprintf(parent, sizeof parent, "%s", key);
+    for (; *name == '.'; name++) {
+        if (parent[0] == '\0')
+            return false; /* above everything */
+        char *const dot = strrchr(parent, '.');
+        *(dot ? dot : parent) = '\0';
+    }
+    const int used =
+        snprintf(path, bytes, "%s%s%.*s", parent, parent[0] ? "." : "", (int)(close - name), name);
+    return close > name && (size_t)used < bytes;
+}
+
+/* The key that `value`, a reference written for `key`, names; NULL and a message when there is none. */
+static const config_key *referred_key(const loader *l, const config_key *key, const slot *value) {
+    char path[4 * NAME_BYTES], quoted[CONFIG_QUOTE_BYTES];
+    if (!read_reference(value->node->text, key->name, path, sizeof path)) {
+        refuse(l, value->from, value->node->line, "%s: '%s' is not a reference such as ${arch.hidden_size}",
+               key->name, config_quote(quoted, value->node->text));
+        return NULL;
+    }
+    const config_key *const target = find_key(path);
+    if (!target)
+        unknown_key(l, value->from, value->node->line, path);
+    return target;
+}
+
+static bool is_reference(const config_node *node) {
+    return node->kind == CONFIG_NODE_SCALAR && strncmp(node->text, "${", strlen("${")) == 0;
+}
+
+static reel_status convert(const loader *l, train_config *config, const config_key *key) {
+    const slot *const own = &l->slots[key - config_keys];
+    const slot *value = own;
+    const config_key *holder = key;
+    for (size_t hops = 0; is_reference(value->node); hops++) {
+        if (hops == KEY_COUNT)
+            return refuse(l, own->from, own->node->line, "%s: its reference leads back to itself", key->name);
+        holder = referred_key(l, holder, value);
+        if (!holder)
+            return REEL_ERROR_ARGUMENT;
+        value = &l->slots[holder - config_keys];
+    }
+    char place[CONFIG_PLACE_BYTES];
+    config_place(place, own->from->name, own->node->line);
+    return config_convert(config, key, value->node, place, l->error);
+}
+
+/* ---- loading ----------------------------------------------------------------------------------------- */
+
+static reel_status load_all(loader *l, train_config *config, const char *name, const char *text, size_t bytes,
+                            int argument_count, char *const *arguments) {
+    source *from = l->sources;
+    reel_status status = REEL_OK;
+    for (size_t i = 0; status == REEL_OK && i < KEY_COUNT; i++)
+        status = gather_default(l, from++, &config_keys[i]);
+    if (status == REEL_OK)
+        status = gather_text(l, from++, name, text, bytes);
+    for (int i = 0; status == REEL_OK && i < argument_count; i++)
+        status = gather_argument(l, from++, arguments[i]);
+    for (size_t i = 0; status == REEL_OK && i < KEY_COUNT; i++)
+        status = convert(l, config, &config_keys[i]);
+    if (status == REEL_OK)
+        status = config_check(config, name, l->error);
+    if (status == REEL_OK)
+        status = config_complete(config, name, l->error);
+    return status;
+}
+
+reel_status train_config_parse(train_config *config, const char *name, const char *text, size_t bytes,
+                               int argument_count, char *const *arguments, reel_error *error) {
+    memset(config, 0, sizeof *config);
+    loader l = {.source_count = (size_t)KEY_COUNT + 1 + (size_t)argument_count, .error = error};
+    l.sources = calloc(l.source_count, sizeof *l.sources);
+    if (!l.sources)
+        return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory left to read it", name);
+    const reel_status status = load_all(&l, config, name, text, bytes, argument_count, arguments);
+    for (size_t i = 0; i < l.source_count; i++)
+        config_tree_free(l.sources[i].tree);
+    free(l.sources);
+    if (status != REEL_OK)
+        train_config_free(config);
+    return status;
+}
+
+enum { FILE_BYTES_MAX = 1 << 20 };
+
+/* The file's whole text, to be freed by the caller. */
+static reel_status read_file(const char *path, char **text, size_t *bytes, reel_error *error) {
+    char place[CONFIG_PLACE_BYTES];
+    config_place(place, path, 0);
+    FILE *const file = fopen(path, "rb");
+    if (!file)
+        return reel_fail(error, REEL_ERROR_IO, "%s: %s", place, strerror(errno));
+    reel_status status = REEL_OK;
+    *text = malloc(FILE_BYTES_MAX + 1);
+    if (!*text) {
+        status = reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory left to read it", place);
+    } else {
+        *bytes = fread(*text, 1, FILE_BYTES_MAX + 1, file);
+        if (ferror(file))
+            status = reel_fail(error, REEL_ERROR_IO, "%s: %s", place, strerror(errno));
+        else if (*bytes > FILE_BYTES_MAX)
+            status = reel_fail(error, REEL_ERROR_FORMAT, "%s: larger than 1 MiB, which no configuration is",
+                               place);
+    }
+    fclose(file);
+    return status;
+}
+
+reel_status train_config_load(train_config *config, const char *path, int argument_count,
+                              char *const *arguments, reel_error *error) {
+    memset(config, 0, sizeof *config);
+    char *text = NULL;
+    size_t bytes = 0;
+    reel_status status = read_file(path, &text, &bytes, error);
+    if (status == REEL_OK)
+        status = train_config_parse(config, path, text, bytes, argument_count, arguments, error);
+    free(text);
+    return status;
+}
+
+void train_config_free(train_config *config) {
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        void *const field = (char *)config + config_keys[i].offset;
+        if (config_keys[i].rule.kind == CONFIG_STRING)
+            free(*(char **)field);
+        if (config_keys[i].rule.kind != CONFIG_LIST)
+            continue;
+        config_strings *const list = field;
+        for (size_t j = 0; j < list->count; j++)
+            free(list->items[j]);
+        free(list->items);
+    }
+    memset(config, 0, sizeof *config);
+}

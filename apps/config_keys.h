@@ -1,0 +1,200 @@
+/* The table of every configuration key: the one place where a key is named, typed, limited and explained.
+ *
+ * It is expanded into the struct train_config (config.h), the defaults, the reader and its checks (config.c)
+ * and the dump and the help (config_text.c). To add a key, add a line here.
+ *
+ *     X(name, TYPE, "default as one would write it in YAML", "one line of help")
+ *
+ * TYPE is one of
+ *     BOOL                    bool
+ *     INT(low, high)          int64_t within low .. high
+ *     INT_OR_NULL(low, high)  the same, low - 1 when the key is null
+ *     FLOAT(low, high)        double, finite, within low .. high
+ *     STRING                  char *, NULL when the key is null
+ *     LIST                    config_strings
+ *     NOT_YET(reason)         a published list that this version takes only empty; reason says why
+ *     WORD(type)              one word of an enumeration below
+ *
+ * Names and defaults are those of the published TRM code (config/cfg_pretrain.yaml, config/arch/trm.yaml and
+ * the classes that read them) where it has the key; `data_paths` and `evaluators` start empty here. */
+#ifndef CONFIG_KEYS_H
+#define CONFIG_KEYS_H
+
+/* clang-format off */
+
+/* ---- words: W(enumerator, "word", reason why this version refuses it, or NULL) ----------------------- */
+
+#define CONFIG_NOT_THIS_MODEL "this version trains trm only"
+#ifdef REEL_HAVE_CUDA
+#define CONFIG_CUDA_REFUSAL NULL
+#else
+#define CONFIG_CUDA_REFUSAL "this build has no CUDA; use device: cpu"
+#endif
+
+/* The published names have the form PACKAGE.ARCH@CLASS; ARCH is what `arch=ARCH` chooses. */
+#define CONFIG_MODELS(W)                                                                                     \
+    W(CONFIG_MODEL_TRM,      "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1", NULL)              \
+    W(CONFIG_MODEL_SINGLEZ,  "recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1",            \
+      CONFIG_NOT_THIS_MODEL)                                                                                 \
+    W(CONFIG_MODEL_HIER6,    "recursive_reasoning.trm_hier6@TinyRecursiveReasoningModel_ACTV1",              \
+      CONFIG_NOT_THIS_MODEL)                                                                                 \
+    W(CONFIG_MODEL_HRM,      "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1",                     \
+      CONFIG_NOT_THIS_MODEL)                                                                                 \
+    W(CONFIG_MODEL_BASELINE, "recursive_reasoning.transformers_baseline@Model_ACTV2", CONFIG_NOT_THIS_MODEL)
+
+#define CONFIG_LOSS_HEADS(W)                                                                                 \
+    W(CONFIG_LOSS_HEAD_ACT, "losses@ACTLossHead", NULL)
+
+#define CONFIG_LOSSES(W)                                                                                     \
+    W(CONFIG_LOSS_STABLEMAX, "stablemax_cross_entropy", NULL)                                                \
+    W(CONFIG_LOSS_SOFTMAX,   "softmax_cross_entropy", NULL)
+
+#define CONFIG_POSITIONS(W)                                                                                  \
+    W(CONFIG_POSITIONS_ROPE,    "rope", NULL)                                                                \
+    W(CONFIG_POSITIONS_LEARNED, "learned", NULL)                                                             \
+    W(CONFIG_POSITIONS_NONE,    "none", NULL)
+
+#define CONFIG_DTYPES(W)                                                                                     \
+    W(CONFIG_DTYPE_BFLOAT16, "bfloat16", NULL)                                                               \
+    W(CONFIG_DTYPE_FLOAT32,  "float32", NULL)                                                                \
+    W(CONFIG_DTYPE_FLOAT64,  "float64", NULL)                                                                \
+    W(CONFIG_DTYPE_FLOAT16,  "float16", "its range needs loss scaling; use bfloat16 or float32")
+
+#define CONFIG_OPTIMIZERS(W)                                                                                 \
+    W(CONFIG_OPTIMIZER_ADAM_ATAN2, "adam_atan2", NULL)                                                       \
+    W(CONFIG_OPTIMIZER_ADAMW,      "adamw", NULL)
+
+#define CONFIG_DEVICES(W)                                                                                    \
+    W(CONFIG_DEVICE_CPU,  "cpu", NULL)                                                                       \
+    W(CONFIG_DEVICE_AUTO, "auto", NULL)                                                                      \
+    W(CONFIG_DEVICE_CUDA, "cuda", CONFIG_CUDA_REFUSAL)
+
+/* ---- keys -------------------------------------------------------------------------------------------- */
+
+/* Integers also travel through JSON, whose readers keep 53 bits. */
+#define CONFIG_INT_MAX   9007199254740991
+/* A step is a 32-bit word of the random numbers' counter. */
+#define CONFIG_STEPS_MAX 4294967295
+
+#define CONFIG_RUN_KEYS(X)                                                                                   \
+    X(data_paths,              LIST,                                  "[]",                                  \
+      "training data: a Sudoku CSV file, or sudoku:SIDE:COUNT for puzzles made on the spot")               \
+    X(data_paths_test,         LIST,                                  "[]",                                  \
+      "test data, of the same forms; empty: no evaluation")                                                  \
+    X(evaluators,                                                                                            \
+      NOT_YET("task evaluators such as arc@ARC are not in this version; write evaluators: []"),              \
+      "[]", "task evaluators; only the empty list so far")                                                   \
+    X(global_batch_size,       INT(1, 1048576),                       "768",                                 \
+      "examples per optimizer step")                                                                         \
+    X(epochs,                  INT(1, 1000000000),                    "100000",                              \
+      "times that every puzzle is drawn")                                                                    \
+    X(max_steps,               INT_OR_NULL(0, CONFIG_STEPS_MAX),      "null",                                \
+      "stop after so many steps, schedule unchanged; 0: build everything, train nothing; null: off")         \
+    X(eval_interval,           INT_OR_NULL(1, 1000000000),            "10000",                               \
+      "epochs between evaluations, a divisor of epochs; null: once, at the end")                             \
+    X(min_eval_interval,       INT(0, 1000000000),                    "0",                                   \
+      "evaluations to skip at the beginning")                                                                \
+    X(eval_max_examples,       INT(0, CONFIG_INT_MAX),                "0",                                   \
+      "test examples per evaluation, the first so many; 0: all")                                             \
+    X(checkpoint_every_eval,   BOOL,                                  "True",                                \
+      "save weights after every evaluation and not only at the end")                                         \
+    X(eval_save_outputs,                                                                                     \
+      NOT_YET("saving predictions is not in this version; write eval_save_outputs: []"),                     \
+      "[]", "outputs to save while evaluating; only the empty list so far")                                  \
+    X(augment,                 BOOL,                                  "True",                                \
+      "show each training puzzle under a random symmetry")                                                   \
+    X(optimizer,               WORD(config_optimizer),                "adam_atan2",                          \
+      "optimizer of the weights")                                                                            \
+    X(lr,                      FLOAT(0, 1000),                        "1e-4",                                \
+      "learning rate of the weights")                                                                        \
+    X(lr_min_ratio,            FLOAT(0, 1),                           "1.0",                                 \
+      "the cosine schedule ends at this part of lr; 1: constant after warm-up")                              \
+    X(lr_warmup_steps,         INT(0, CONFIG_STEPS_MAX),              "2000",                                \
+      "steps over which the learning rates grow from 0")                                                     \
+    X(beta1,                   FLOAT(0, 0.9999999),                   "0.9",                                 \
+      "decay of the optimizer's first moment")                                                               \
+    X(beta2,                   FLOAT(0, 0.9999999),                   "0.95",                                \
+      "decay of the optimizer's second moment")                                                              \
+    X(adamw_eps,               FLOAT(1e-30, 1),                       "1e-8",                                \
+      "added to the denominator of adamw; adam_atan2 has none")                                              \
+    X(weight_decay,            FLOAT(0, 1000),                        "0.1",                                 \
+      "decoupled weight decay of the weights")                                                               \
+    X(grad_clip,               FLOAT(0, 1000000),                     "0",                                   \
+      "scale gradients down to this global norm; 0: off")                                                    \
+    X(puzzle_emb_lr,           FLOAT(0, 1000),                        "1e-2",                                \
+      "learning rate of the puzzle embeddings (sign-SGD)")                                                   \
+    X(puzzle_emb_weight_decay, FLOAT(0, 1000),                        "0.1",                                 \
+      "weight decay of the puzzle embeddings")                                                               \
+    X(freeze_weights,          BOOL,                                  "False",                               \
+      "train the puzzle embeddings alone")                                                                   \
+    X(ema,                     BOOL,                                  "False",                               \
+      "evaluate and save a moving average of the weights")                                                   \
+    X(ema_rate,                FLOAT(0, 0.9999999),                   "0.999",                               \
+      "part of the average that stays at each step")                                                         \
+    X(demo,                    BOOL,                                  "False",                               \
+      "end by solving a test Sudoku in the terminal, board by board")                                        \
+    X(seed,                    INT(0, CONFIG_INT_MAX),                "0",                                   \
+      "key of every random draw")                                                                            \
+    X(device,                  WORD(config_device),                   "cpu",                                 \
+      "where to compute; auto is the CPU in this version")                                                   \
+    X(threads,                 INT(0, 1024),                          "0",                                   \
+      "CPU threads; 0: as many as this process may use; results do not depend on it")                        \
+    X(project_name,            STRING,                                "null",                                \
+      "first folder below checkpoints/; null: from the data's name")                                         \
+    X(run_name,                STRING,                                "null",                                \
+      "second folder; null: from the configuration and seed")                                                \
+    X(run_dir,                 STRING,                                "null",                                \
+      "folder of the run; null: checkpoints/PROJECT/RUN")                                                    \
+    X(checkpoint_path,         STRING,                                "null",                                \
+      "published name of run_dir")                                                                           \
+    X(load_checkpoint,         STRING,                                "null",                                \
+      "weights to start from")
+
+#define CONFIG_ARCH_KEYS(X)                                                                                  \
+    X(name, WORD(config_model), "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",                 \
+      "the model, also chosen by arch=trm")                                                                  \
+    X(H_cycles,                INT(1, 1024),                          "3",                                   \
+      "recursions per supervision step; the last one has a gradient")                                        \
+    X(L_cycles,                INT(1, 1024),                          "6",                                   \
+      "updates of z_L per recursion")                                                                        \
+    X(H_layers,                INT(0, 1024),                          "0",                                   \
+      "ignored by trm, as published")                                                                        \
+    X(L_layers,                INT(1, 1024),                          "2",                                   \
+      "blocks of the network")                                                                               \
+    X(hidden_size,             INT(1, 65536),                         "512",                                 \
+      "width of the network")                                                                                \
+    X(num_heads,               INT(1, 65536),                         "8",                                   \
+      "attention heads of floor(hidden_size / num_heads) each")                                              \
+    X(expansion,               FLOAT(0.001, 1024),                    "4",                                   \
+      "inner width of SwiGLU = expansion * width * 2/3, rounded up")                                         \
+    X(round_width,             INT(1, 65536),                         "256",                                 \
+      "inner widths are rounded up to a multiple of this")                                                   \
+    X(mlp_t,                   BOOL,                                  "False",                               \
+      "mix tokens by SwiGLU over the sequence and not by attention")                                         \
+    X(pos_encodings,           WORD(config_positions),                "rope",                                \
+      "position encoding")                                                                                   \
+    X(rope_theta,              FLOAT(1, 1e12),                        "10000.0",                             \
+      "base of the rotary angles")                                                                           \
+    X(rms_norm_eps,            FLOAT(0, 1),                           "1e-5",                                \
+      "added to the mean square in rms_norm")                                                                \
+    X(forward_dtype,           WORD(config_dtype),                    "bfloat16",                            \
+      "type that the network computes in")                                                                   \
+    X(puzzle_emb_ndim,         INT(0, 16777216),                      "${.hidden_size}",                     \
+      "numbers in a puzzle's embedding; 0: no puzzle embedding")                                             \
+    X(puzzle_emb_len,          INT(0, 65536),                         "16",                                  \
+      "tokens in front that hold it; 0: as few as hold puzzle_emb_ndim")                                     \
+    X(halt_max_steps,          INT(1, 65535),                         "16",                                  \
+      "supervision steps before an example is replaced")                                                     \
+    X(halt_exploration_prob,   FLOAT(0, 1),                           "0.1",                                 \
+      "chance that an example must take a random minimum of steps")                                          \
+    X(no_ACT_continue,         BOOL,                                  "True",                                \
+      "halt on the halting logit alone, without a continue target")
+
+#define CONFIG_LOSS_KEYS(X)                                                                                  \
+    X(name,                    WORD(config_loss_head),                "losses@ACTLossHead",                  \
+      "the loss head")                                                                                       \
+    X(loss_type, WORD(config_loss), "stablemax_cross_entropy",                                               \
+      "loss of the predicted tokens")
+
+/* clang-format on */
+#endif

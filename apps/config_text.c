@@ -1,0 +1,205 @@
+/* A configuration written out: as YAML, as JSON, and its keys as help. */
+#include "config_parts.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- values ------------------------------------------------------------------------------------------ */
+
+/* The shortest of 15 to 17 digits that reads back as the same double. (cJSON's own printing settles for a
+ * relative error of one epsilon, and the name of a run is made from these digits.) */
+static cJSON *float_value(double value) {
+    char text[32];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return cJSON_CreateRaw(text);
+}
+
+static cJSON *int_value(int64_t value, const config_rule *rule) {
+    if (rule->nullable && value < (int64_t)rule->low)
+        return cJSON_CreateNull();
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, value);
+    return cJSON_CreateRaw(text);
+}
+
+static cJSON *list_value(const config_strings *list) {
+    cJSON *const array = cJSON_CreateArray();
+    for (size_t i = 0; array && i < list->count; i++) {
+        cJSON *const item = cJSON_CreateString(list->items[i]);
+        if (!item) {
+            cJSON_Delete(array);
+            return NULL;
+        }
+        cJSON_AddItemToArray(array, item);
+    }
+    return array;
+}
+
+/* The value of a key, or NULL without memory. */
+static cJSON *value_of(const train_config *config, const config_key *key) {
+    const void *const field = (const char *)config + key->offset;
+    int enumerator = 0;
+    switch (key->rule.kind) {
+    case CONFIG_BOOL:
+        return cJSON_CreateBool(*(const bool *)field);
+    case CONFIG_INT:
+        return int_value(*(const int64_t *)field, &key->rule);
+    case CONFIG_FLOAT:
+        return float_value(*(const double *)field);
+    case CONFIG_STRING:
+        return *(char *const *)field ? cJSON_CreateString(*(char *const *)field) : cJSON_CreateNull();
+    case CONFIG_LIST:
+        return list_value(field);
+    case CONFIG_WORD:
+        memcpy(&enumerator, field, sizeof enumerator);
+        return cJSON_CreateString(key->rule.words[enumerator].word);
+    }
+    return NULL;
+}
+
+/* The object for the maps in front of a key's last word, made where missing, and that last word in *word:
+ * for arch.loss.name the object root["arch"]["loss"] and "name". */
+static cJSON *object_of(cJSON *root, const char *name, const char **word) {
+    cJSON *object = root;
+    const char *dot;
+    for (; object && (dot = strchr(name, '.')); name = dot + 1) {
+        char part[64];
+        snprintf(part, sizeof part, "%.*s", (int)(dot - name), name);
+        cJSON *const inner = cJSON_GetObjectItemCaseSensitive(object, part);
+        object = inner ? inner : cJSON_AddObjectToObject(object, part);
+    }
+    *word = name;
+    return object;
+}
+
+static cJSON *tree_of(const train_config *config) {
+    cJSON *const root = cJSON_CreateObject();
+    for (size_t i = 0; root && i < config_key_count; i++) {
+        const char *word;
+        cJSON *const object = object_of(root, config_keys[i].name, &word);
+        cJSON *const value = value_of(config, &config_keys[i]);
+        if (!object || !cJSON_AddItemToObject(object, word, value)) {
+            cJSON_Delete(value);
+            cJSON_Delete(root);
+            return NULL;
+        }
+    }
+    return root;
+}
+
+/* Ends writing into memory: the text when all of it was written, else NULL. */
+static char *finish(FILE *out, char *const *text) {
+    const bool failed = ferror(out) != 0;
+    if (fclose(out) == 0 && !failed) /* only now is *text complete */
+        return *text;
+    free(*text);
+    return NULL;
+}
+
+/* ---- JSON, YAML -------------------------------------------------------------------------------------- */
+
+char *train_config_json(const train_config *config) {
+    cJSON *const tree = tree_of(config);
+    char *const text = tree ? cJSON_PrintUnformatted(tree) : NULL;
+    cJSON_Delete(tree);
+    return text;
+}
+
+/* Writes an object's members at an indentation. Values other than maps look the same in YAML as in JSON. */
+static bool write_members(FILE *out, const cJSON *object, int indentation) {
+    for (const cJSON *member = object->child; member; member = member->next) {
+        if (cJSON_IsObject(member)) {
+            fprintf(out, "%*s%s:\n", indentation, "", member->string);
+            if (!write_members(out, member, indentation + 2))
+                return false;
+            continue;
+        }
+        char *const value = cJSON_PrintUnformatted(member);
+        if (!value)
+            return false;
+        fprintf(out, "%*s%s: %s\n", indentation, "", member->string, value);
+        free(value);
+    }
+    return true;
+}
+
+char *train_config_yaml(const train_config *config) {
+    char *text = NULL;
+    size_t bytes = 0;
+    cJSON *const tree = tree_of(config);
+    FILE *const out = tree ? open_memstream(&text, &bytes) : NULL;
+    if (out) {
+        const bool complete = write_members(out, tree, 0);
+        text = finish(out, &text);
+        if (!complete) {
+            free(text);
+            text = NULL;
+        }
+    }
+    cJSON_Delete(tree);
+    return text;
+}
+
+/* ---- help -------------------------------------------------------------------------------------------- */
+
+enum { HELP_COLUMNS = 78, HELP_INDENT = 6, HELP_BYTES = 512 };
+
+/* " [1 to 65536]": what the value may be, or nothing where any text will do. */
+static void limits_text(char out[static HELP_BYTES], const config_rule *rule) {
+    char range[CONFIG_RANGE_BYTES];
+    size_t used = 0;
+    out[0] = '\0';
+    if (rule->kind == CONFIG_INT || rule->kind == CONFIG_FLOAT)
+        snprintf(out, HELP_BYTES, " [%s%s]", config_range(range, rule), rule->nullable ? ", or null" : "");
+    for (size_t i = 0; i < rule->word_count && used < HELP_BYTES; i++) {
+        if (!rule->words[i].refusal)
+            used += (size_t)snprintf(out + used, HELP_BYTES - used, "%s%s", used ? "|" : " [",
+                                     rule->words[i].word);
+    }
+    if (used > 0 && used < HELP_BYTES)
+        snprintf(out + used, HELP_BYTES - used, "]");
+}
+
+/* Words, as many to a line as fit. */
+static void write_wrapped(FILE *out, const char *text) {
+    size_t column = HELP_COLUMNS; /* so that the first word begins a line */
+    while (*text) {
+        const size_t length = strcspn(text, " ");
+        if (column + 1 + length > HELP_COLUMNS) {
+            fprintf(out, "\n%*s", HELP_INDENT, "");
+            column = HELP_INDENT;
+        } else {
+            fputc(' ', out);
+            column++;
+        }
+        fprintf(out, "%.*s", (int)length, text);
+        column += length;
+        text += length;
+        text += strspn(text, " ");
+    }
+    fputc('\n', out);
+}
+
+char *train_config_help(void) {
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *const out = open_memstream(&text, &bytes);
+    if (!out)
+        return NULL;
+    for (size_t i = 0; i < config_key_count; i++) {
+        const config_key *const key = &config_keys[i];
+        char limits[HELP_BYTES], help[2 * HELP_BYTES];
+        limits_text(limits, &key->rule);
+        snprintf(help, sizeof help, "%s%s", key->help, limits);
+        fprintf(out, "  %s=%s", key->name, key->default_text);
+        write_wrapped(out, help);
+    }
+    return finish(out, &text);
+}

@@ -1,0 +1,68 @@
+#include "evaluate.h"
+
+#include "interrupt.h"
+
+#include <reel/autograd.h>
+
+#include <string.h>
+
+int64_t evaluate_batches(const trainer *t) {
+    const int64_t rows = t->test_carry->batch_size;
+    return (t->test_examples + rows - 1) / rows;
+}
+
+/* Of rows beyond the number of examples asked for nothing is counted. */
+static void ignore_rows_beyond(const trainer *t, int64_t index) {
+    const int64_t rows = t->test_carry->batch_size, cells = t->data->seq_len;
+    for (int64_t row = 0; row < rows; row++) {
+        for (int64_t i = 0; i < cells && index * rows + row >= t->test_examples; i++)
+            t->batch.labels[row * cells + i] = REEL_BATCH_LABEL_IGNORED;
+    }
+}
+
+reel_status evaluate_batch(trainer *t, int64_t index, evaluate_watcher *watch, void *arg, reel_error *error) {
+    reel_context *const ctx = t->ctx;
+    reel_carry *const carry = t->test_carry;
+    reel_status status = reel_test_batch(t->test_data, carry->batch_size, index, &t->batch, error);
+    if (status != REEL_OK)
+        return status;
+    ignore_rows_beyond(t, index);
+    reel_carry_restart(ctx, carry);
+    reel_carry_offer(ctx, carry, t->batch.inputs, t->batch.labels, t->batch.puzzle_identifiers);
+    for (int64_t step = 1; step <= t->config->arch.halt_max_steps && status == REEL_OK; step++) {
+        const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
+        const reel_act_result result = reel_act_step(ctx, t->model, carry, (uint32_t)step, REEL_ACT_EVALUATE);
+        if (reel_context_status(ctx) == REEL_OK)
+            watch(arg, ctx, step, &result);
+        reel_scope_end(ctx, scope, NULL, 0);
+        status = trainer_end_tape(t, "evaluation after step", t->step, error);
+    }
+    return status;
+}
+
+/* ---- all batches ------------------------------------------------------------------------------------- */
+
+typedef struct tally {
+    metrics *sums;
+    int64_t last_step;
+} tally;
+
+static void count_last_step(void *arg, reel_context *ctx, int64_t step, const reel_act_result *result) {
+    const tally *const count = arg;
+    if (step == count->last_step)
+        metrics_add(ctx, count->sums, result->metrics);
+}
+
+reel_status evaluate(trainer *t, progress *p, metrics *m, reel_error *error) {
+    const int64_t batches = evaluate_batches(t);
+    tally count = {.sums = m, .last_step = t->config->arch.halt_max_steps};
+    reel_status status = REEL_OK;
+    memset(m, 0, sizeof *m);
+    trainer_swap_ema(t);
+    for (int64_t i = 0; i < batches && status == REEL_OK && !interrupt_signal(); i++) {
+        progress_evaluation(p, i, batches);
+        status = evaluate_batch(t, i, count_last_step, &count, error);
+    }
+    trainer_swap_ema(t);
+    return status;
+}

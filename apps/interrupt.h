@@ -1,0 +1,19 @@
+/* Ctrl-C and kill: the first asks the run to end well, the second ends it at once. */
+#ifndef INTERRUPT_H
+#define INTERRUPT_H
+
+/* From here on SIGINT and SIGTERM are caught. Also makes a vanished terminal and a file size limit errors of
+ * the write that meets them, and not the end of the program. */
+void interrupt_watch(void);
+
+/* The first signal that arrived, 0 while there was none. */
+int interrupt_signal(void);
+
+/* Between the two a second signal waits, so that no half-written file stays behind. */
+void interrupt_hold(void);
+void interrupt_release(void);
+
+/* What a shell calls the end by this signal: 130 for Ctrl-C. */
+int interrupt_exit_status(int signal);
+
+#endif

@@ -1,0 +1,215 @@
+#include "trainer.h"
+
+#include "checkpoint.h"
+
+#include <reel/autograd.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+double trainer_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+trainer_cost trainer_spent(const trainer *t) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (trainer_cost){.seconds = trainer_clock(),
+                          .page_faults = usage.ru_minflt,
+                          .system_allocations = reel_memory_of(t->ctx).system_allocations};
+}
+
+trainer_cost trainer_spent_since(const trainer *t, const trainer_cost *before) {
+    const trainer_cost now = trainer_spent(t);
+    return (trainer_cost){.seconds = now.seconds - before->seconds,
+                          .page_faults = now.page_faults - before->page_faults,
+                          .system_allocations = now.system_allocations - before->system_allocations};
+}
+
+void trainer_swap_ema(trainer *t) {
+    if (t->optimizer)
+        reel_optimizer_swap_ema(t->optimizer);
+}
+
+reel_status trainer_end_tape(trainer *t, const char *what, int64_t n, reel_error *error) {
+    const reel_status status = reel_context_status(t->ctx);
+    if (status != REEL_OK)
+        reel_fail(error, status, "%s %" PRId64 ": %s", what, n, reel_context_message(t->ctx));
+    reel_tape_reset(t->ctx);
+    return status;
+}
+
+/* ---- data -------------------------------------------------------------------------------------------- */
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Opens the one data set that `paths` names. */
+static reel_status open_one(reel_dataset **data, const char *key, const config_strings *paths, uint64_t seed,
+                            const reel_dataset *training, reel_error *error) {
+    if (paths->count > 1)
+        return reel_fail(error, REEL_ERROR_ARGUMENT, "%s: this version takes one data set, got %zu", key,
+                         paths->count);
+    return reel_dataset_open(data, paths->items[0], seed, training, error);
+}
+
+static reel_status open_data(trainer *t, reel_error *error) {
+    const train_config *const c = t->config;
+    const uint64_t seed = (uint64_t)c->seed;
+    reel_status status = open_one(&t->data, "data_paths", &c->data_paths, seed, NULL, error);
+    if (status != REEL_OK || c->data_paths_test.count == 0)
+        return status;
+    status = open_one(&t->test_data, "data_paths_test", &c->data_paths_test, seed, t->data, error);
+    if (status != REEL_OK)
+        return status;
+    t->test_examples = t->test_data->total_examples;
+    if (c->eval_max_examples > 0)
+        t->test_examples = smaller(t->test_examples, c->eval_max_examples);
+    return REEL_OK;
+}
+
+static reel_status make_plan(trainer *t, reel_error *error) {
+    const train_config *const c = t->config;
+    t->plan = (reel_batch_plan){
+        .batch_size = c->global_batch_size,
+        .epochs = c->epochs,
+        .eval_interval = c->eval_interval,
+        .seed = (uint64_t)c->seed,
+        .augment = c->augment ? REEL_AUGMENT_ON : REEL_AUGMENT_OFF,
+    };
+    const reel_status status = reel_batch_plan_check(t->data, &t->plan, error);
+    if (status != REEL_OK)
+        return status;
+    t->schedule_steps = reel_plan_total_steps(t->data, &t->plan);
+    t->last_step = reel_plan_run_steps(t->data, &t->plan);
+    if (c->max_steps != CONFIG_ALL_STEPS)
+        t->last_step = smaller(t->last_step, c->max_steps);
+
+    const size_t rows = (size_t)c->global_batch_size, cells = rows * (size_t)t->data->seq_len;
+    t->batch.inputs = calloc(cells, sizeof *t->batch.inputs);
+    t->batch.labels = calloc(cells, sizeof *t->batch.labels);
+    t->batch.puzzle_identifiers = calloc(rows, sizeof *t->batch.puzzle_identifiers);
+    if (t->batch.inputs && t->batch.labels && t->batch.puzzle_identifiers)
+        return REEL_OK;
+    return reel_fail(error, REEL_ERROR_MEMORY, "no memory for batches of %zu rows", rows);
+}
+
+/* ---- model ------------------------------------------------------------------------------------------- */
+
+static reel_model_config model_config(const train_config *config, const reel_dataset *data) {
+    static const reel_pos_encodings positions[] = {
+        [CONFIG_POSITIONS_NONE] = REEL_POS_NONE,
+        [CONFIG_POSITIONS_ROPE] = REEL_POS_ROPE,
+        [CONFIG_POSITIONS_LEARNED] = REEL_POS_LEARNED,
+    };
+    static const reel_loss_type losses[] = {
+        [CONFIG_LOSS_STABLEMAX] = REEL_LOSS_STABLEMAX,
+        [CONFIG_LOSS_SOFTMAX] = REEL_LOSS_SOFTMAX,
+    };
+    static const reel_dtype dtypes[] = {
+        [CONFIG_DTYPE_BFLOAT16] = REEL_BF16,
+        [CONFIG_DTYPE_FLOAT32] = REEL_F32,
+        [CONFIG_DTYPE_FLOAT64] = REEL_F64,
+    };
+    return (reel_model_config){
+        .arch = "trm", /* the one that the configuration lets through */
+        .seq_len = data->seq_len,
+        .vocab_size = data->vocab_size,
+        .num_puzzle_identifiers = data->num_puzzle_identifiers,
+        .hidden_size = config->arch.hidden_size,
+        .num_heads = config->arch.num_heads,
+        .expansion = config->arch.expansion,
+        .H_cycles = config->arch.H_cycles,
+        .L_cycles = config->arch.L_cycles,
+        .H_layers = config->arch.H_layers,
+        .L_layers = config->arch.L_layers,
+        .puzzle_emb_ndim = config->arch.puzzle_emb_ndim,
+        .puzzle_emb_len = config->arch.puzzle_emb_len,
+        .mlp_t = config->arch.mlp_t,
+        .pos_encodings = positions[config->arch.pos_encodings],
+        .rope_theta = config->arch.rope_theta,
+        .rms_norm_eps = config->arch.rms_norm_eps,
+        .round_width = config->arch.round_width,
+        .halt_max_steps = config->arch.halt_max_steps,
+        .halt_exploration_prob = config->arch.halt_exploration_prob,
+        .no_ACT_continue = config->arch.no_ACT_continue,
+        .loss_type = losses[config->arch.loss.loss_type],
+        .forward_dtype = dtypes[config->arch.forward_dtype],
+    };
+}
+
+static reel_optimizer *make_optimizer(reel_model *model, const train_config *c) {
+    const reel_optimizer_options options = {
+        .kind = c->optimizer == CONFIG_OPTIMIZER_ADAMW ? REEL_ADAM_W : REEL_ADAM_ATAN2,
+        .beta1 = c->beta1,
+        .beta2 = c->beta2,
+        .eps = c->adamw_eps,
+        .weight_decay = c->weight_decay,
+        .ema_rate = c->ema ? c->ema_rate : 0,
+        .max_grad_norm = c->grad_clip,
+    };
+    return reel_optimizer_new(reel_model_parameters(model), &options);
+}
+
+/* What the engine holds. Its errors stay in the context; each line below does nothing after one. */
+static reel_status build_model(trainer *t, reel_error *error) {
+    const train_config *const c = t->config;
+    const reel_model_config config = model_config(c, t->data);
+    t->model = reel_model_new(t->ctx, &config);
+    if (t->model && c->load_checkpoint) {
+        const reel_status status = checkpoint_load(t->ctx, t->model, c->load_checkpoint, error);
+        if (status != REEL_OK)
+            return status;
+    }
+    if (t->model && !c->freeze_weights) /* after loading: the average begins at the weights loaded */
+        t->optimizer = make_optimizer(t->model, c);
+    if (t->model)
+        t->carry = reel_carry_new(t->ctx, t->model, t->plan.batch_size);
+    if (t->model && t->test_data)
+        t->test_carry = reel_carry_new(t->ctx, t->model, smaller(t->plan.batch_size, t->test_examples));
+    const reel_status status = reel_context_status(t->ctx);
+    return status == REEL_OK ? REEL_OK : reel_fail(error, status, "%s", reel_context_message(t->ctx));
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------- */
+
+reel_status trainer_build(trainer *t, const train_config *config, reel_error *error) {
+    const reel_context_options options = {
+        .device = config->device == CONFIG_DEVICE_CUDA ? REEL_CUDA : REEL_CPU,
+        .threads = (int)config->threads,
+        .seed = (uint64_t)config->seed,
+    };
+    *t = (trainer){.config = config};
+    reel_status status = open_data(t, error);
+    if (status == REEL_OK)
+        status = make_plan(t, error);
+    if (status == REEL_OK)
+        status = reel_context_new(&t->ctx, &options, error);
+    if (status == REEL_OK)
+        status = build_model(t, error);
+    if (status != REEL_OK)
+        trainer_free(t);
+    return status;
+}
+
+void trainer_free(trainer *t) {
+    if (t->ctx) {
+        reel_carry_free(t->ctx, t->test_carry);
+        reel_carry_free(t->ctx, t->carry);
+    }
+    reel_optimizer_free(t->optimizer);
+    reel_model_free(t->model);
+    reel_context_free(t->ctx);
+    free(t->batch.inputs);
+    free(t->batch.labels);
+    free(t->batch.puzzle_identifiers);
+    reel_dataset_close(t->test_data);
+    reel_dataset_close(t->data);
+    memset(t, 0, sizeof *t);
+}
