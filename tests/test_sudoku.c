@@ -1,0 +1,543 @@
+/* Sudoku: rules, solver, generator, symmetries; and the batches made of it. */
+#include <reel/batches.h>
+#include <reel/sudoku.h>
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CELLS = REEL_SUDOKU_MAX_CELLS, SIZES = 3 };
+static const int sizes[SIZES] = {4, 6, 9};
+
+static void parse(const char *text, uint8_t *grid) {
+    for (; *text != '\0'; text++)
+        *grid++ = *text == '.' ? 0 : (uint8_t)(*text - '0');
+}
+
+static reel_sudoku_set *generate(int size, int64_t count, uint64_t seed, const reel_sudoku_set *exclude) {
+    reel_sudoku_set *set;
+    reel_error error = {0};
+    const reel_status status = reel_sudoku_generate(size, count, seed, exclude, &set, &error);
+    ck_assert_msg(status == REEL_OK, "%s", error.message);
+    return set;
+}
+
+static reel_random draw(uint64_t index) {
+    return reel_random_begin(3, (reel_draw){REEL_STREAM_USER, index, 0});
+}
+
+/* ---- rules and solver -------------------------------------------------------------------------------- */
+
+START_TEST(test_check_names_the_broken_rule) {
+    static const struct {
+        const char *question, *answer, *why;
+    } cases[] = {
+        {"1...............", "1234341221434321", ""},
+        {"2...............", "1234341221434321",
+         "the answer has 1 at row 1, column 1, where the question has 2"},
+        {"................", "1234341221434325", "the answer has 5 at row 4, column 4: digits are 1 to 4"},
+        {"................", "1234341.21434321", "the answer is blank at row 2, column 4"},
+        {"................", "1234341321434321", "the answer has 3 twice in row 2"},
+        {"................", "1234341223414321", "the answer has 3 twice in column 2"},
+        {"................", "1234214334124321", "the answer has 2 twice in box 1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t question[CELLS], answer[CELLS];
+        parse(cases[i].question, question);
+        parse(cases[i].answer, answer);
+        reel_error error = {0};
+        const reel_status status = reel_sudoku_check(4, question, answer, &error);
+        ck_assert_int_eq(status, *cases[i].why == '\0' ? REEL_OK : REEL_ERROR_FORMAT);
+        ck_assert_str_eq(error.message, cases[i].why);
+    }
+    static const uint8_t nothing[CELLS] = {0};
+    ck_assert_int_eq(reel_sudoku_check(5, nothing, nothing, NULL), REEL_ERROR_ARGUMENT);
+}
+END_TEST
+
+START_TEST(test_six_has_boxes_of_two_rows_and_three_columns) {
+    uint8_t good[CELLS], tall[CELLS], question[CELLS] = {0};
+    parse("123456456123231564564231312645645312", good);
+    parse("123456214365345621436512561234652143", tall); /* valid for boxes of three rows and two columns */
+    ck_assert_int_eq(reel_sudoku_check(6, question, good, NULL), REEL_OK);
+    ck_assert_int_eq(reel_sudoku_check(6, question, tall, NULL), REEL_ERROR_FORMAT);
+}
+END_TEST
+
+START_TEST(test_solver_counts_all_grids_of_size_four) {
+    static const uint8_t empty[CELLS] = {0};
+    ck_assert_int_eq(reel_sudoku_solve(4, empty, 1000, NULL, NULL), 288); /* https://oeis.org/A107739 */
+    ck_assert_int_eq(reel_sudoku_solve(4, empty, 100, NULL, NULL), 100);
+    ck_assert_int_eq(reel_sudoku_solve(4, empty, 0, NULL, NULL), 0);
+}
+END_TEST
+
+START_TEST(test_solver_solves_a_seventeen_clue_puzzle) {
+    uint8_t question[CELLS], answer[CELLS];
+    int64_t guesses;
+    parse("000000010400000000020000000000050407008000300001090000300400200050100000000806000", question);
+    ck_assert_int_eq(reel_sudoku_solve(9, question, 2, answer, &guesses), 1);
+    ck_assert_int_eq(reel_sudoku_check(9, question, answer, NULL), REEL_OK);
+    ck_assert_int_gt(guesses, 0);
+}
+END_TEST
+
+START_TEST(test_solver_finds_no_solution_for_contradictions) {
+    uint8_t question[CELLS];
+    parse("11..............", question);
+    ck_assert_int_eq(reel_sudoku_solve(4, question, 2, NULL, NULL), 0);
+    parse("123....4........", question); /* no clue breaks a rule, but cell 4 has no digit left */
+    ck_assert_int_eq(reel_sudoku_solve(4, question, 2, NULL, NULL), 0);
+    parse("9...............", question);
+    ck_assert_int_eq(reel_sudoku_solve(4, question, 2, NULL, NULL), 0);
+}
+END_TEST
+
+/* ---- generator --------------------------------------------------------------------------------------- */
+
+START_TEST(test_generated_puzzles_are_unique_and_minimal) {
+    const int size = sizes[_i], cells = size * size;
+    reel_sudoku_set *set = generate(size, 30, 5, NULL);
+    ck_assert_int_eq(set->count, 30);
+    for (int64_t i = 0; i < set->count; i++) {
+        uint8_t *question = set->questions + i * cells, answer[CELLS];
+        ck_assert_int_eq(reel_sudoku_solve(size, question, 2, answer, NULL), 1);
+        ck_assert_mem_eq(answer, set->answers + i * cells, (size_t)cells);
+        for (int c = 0; c < cells; c++) {
+            const uint8_t clue = question[c];
+            question[c] = 0;
+            ck_assert(clue == 0 || reel_sudoku_solve(size, question, 2, NULL, NULL) == 2);
+            question[c] = clue;
+        }
+    }
+    reel_sudoku_set_free(set);
+}
+END_TEST
+
+START_TEST(test_same_seed_gives_same_puzzles_and_prefix) {
+    reel_sudoku_set *a = generate(6, 40, 7, NULL), *b = generate(6, 20, 7, NULL),
+                    *c = generate(6, 20, 8, NULL);
+    ck_assert_mem_eq(a->questions, b->questions, 20 * 36);
+    ck_assert_mem_eq(a->answers, b->answers, 20 * 36);
+    ck_assert_mem_ne(b->questions, c->questions, 20 * 36);
+    reel_sudoku_set_free(a);
+    reel_sudoku_set_free(b);
+    reel_sudoku_set_free(c);
+}
+END_TEST
+
+/* How many puzzles of `a` are equivalent to one of `b` with a higher index (a == b) or any index. */
+static int count_equivalent(const reel_sudoku_set *a, const reel_sudoku_set *b) {
+    const int64_t cells = a->size * a->size;
+    uint8_t *forms = malloc((size_t)(b->count * cells)), form[CELLS];
+    ck_assert_ptr_nonnull(forms);
+    for (int64_t i = 0; i < b->count; i++)
+        reel_sudoku_canonical(b->size, b->questions + i * cells, forms + i * cells);
+    int count = 0;
+    for (int64_t i = 0; i < a->count; i++) {
+        reel_sudoku_canonical(a->size, a->questions + i * cells, form);
+        for (int64_t j = a == b ? i + 1 : 0; j < b->count; j++)
+            count += memcmp(form, forms + j * cells, (size_t)cells) == 0;
+    }
+    free(forms);
+    return count;
+}
+
+START_TEST(test_no_test_puzzle_is_equivalent_to_a_training_puzzle) {
+    /* 24 + 12 are all puzzles of size 4 that there are, so that both sets must avoid each other throughout.
+     */
+    reel_sudoku_set *training = generate(4, 24, 0, NULL), *test = generate(4, 12, 0, training);
+    ck_assert_int_eq(count_equivalent(training, training), 0);
+    ck_assert_int_eq(count_equivalent(test, test), 0);
+    ck_assert_int_eq(count_equivalent(test, training), 0);
+    reel_sudoku_set_free(training);
+    reel_sudoku_set_free(test);
+}
+END_TEST
+
+START_TEST(test_generator_refuses_what_does_not_exist) {
+    reel_sudoku_set *set;
+    reel_error error = {0};
+    ck_assert_int_eq(reel_sudoku_generate(4, 37, 0, NULL, &set, &error), REEL_ERROR_ARGUMENT);
+    ck_assert_ptr_null(set);
+    ck_assert_ptr_nonnull(strstr(error.message, "only 36 were found"));
+    ck_assert_int_eq(reel_sudoku_generate(5, 1, 0, NULL, &set, NULL), REEL_ERROR_ARGUMENT);
+    ck_assert_int_eq(reel_sudoku_generate(6, 0, 0, NULL, &set, NULL), REEL_ERROR_ARGUMENT);
+    ck_assert_int_eq(reel_sudoku_generate(6, INT64_MAX, 0, NULL, &set, NULL), REEL_ERROR_ARGUMENT);
+}
+END_TEST
+
+/* ---- symmetries -------------------------------------------------------------------------------------- */
+
+START_TEST(test_augmented_puzzles_are_valid_and_equivalent) {
+    const int size = sizes[_i], cells = size * size;
+    reel_sudoku_set *set = generate(size, 3, 2, NULL);
+    int changed = 0;
+    for (int64_t i = 0; i < 60; i++) {
+        const uint8_t *question = set->questions + i % 3 * cells, *answer = set->answers + i % 3 * cells;
+        uint8_t new_question[CELLS], new_answer[CELLS], form[CELLS], new_form[CELLS];
+        reel_random random = draw((uint64_t)i);
+        reel_sudoku_augment(size, question, answer, &random, new_question, new_answer);
+        ck_assert_int_eq(reel_sudoku_check(size, new_question, new_answer, NULL), REEL_OK);
+        ck_assert_int_eq(reel_sudoku_solve(size, new_question, 2, NULL, NULL), 1);
+        reel_sudoku_canonical(size, question, form);
+        reel_sudoku_canonical(size, new_question, new_form);
+        ck_assert_mem_eq(form, new_form, (size_t)cells);
+        changed += memcmp(question, new_question, (size_t)cells) != 0;
+    }
+    ck_assert_int_ge(changed, 50);
+    reel_sudoku_set_free(set);
+}
+END_TEST
+
+static int compare_grids(const void *a, const void *b) {
+    return memcmp(a, b, 16);
+}
+
+/* A puzzle of size 4 that no symmetry maps to itself has 4! digits x 8 rows x 8 columns x 2 = 3,072 images.
+ */
+START_TEST(test_augmentation_reaches_every_symmetry_equally_often) {
+    enum { IMAGES = 3072, MEAN = 40, DRAWS = MEAN * IMAGES };
+    uint8_t question[CELLS], answer[CELLS], scrap[CELLS];
+    parse("123.4...2.......", question);
+    parse("1234432121433412", answer);
+    uint8_t(*images)[16] = malloc(sizeof *images * DRAWS);
+    ck_assert_ptr_nonnull(images);
+    for (int i = 0; i < DRAWS; i++) {
+        reel_random random = draw((uint64_t)i);
+        reel_sudoku_augment(4, question, answer, &random, images[i], scrap);
+    }
+    qsort(images, DRAWS, sizeof *images, compare_grids);
+    int kinds = 0, fewest = DRAWS, most = 0;
+    for (int i = 0, run = 0; i < DRAWS; i++) {
+        run++;
+        if (i + 1 == DRAWS || compare_grids(images[i], images[i + 1]) != 0) {
+            kinds++;
+            fewest = run < fewest ? run : fewest;
+            most = run > most ? run : most;
+            run = 0;
+        }
+    }
+    free(images);
+    ck_assert_int_eq(kinds, IMAGES);
+    ck_assert_int_ge(fewest, MEAN / 4); /* a deviation is sqrt(40) */
+    ck_assert_int_le(most, 2 * MEAN);
+}
+END_TEST
+
+/* The canonical form against its definition, by trying all 3,456 ways to place the cells of a size 6. */
+static void smallest_by_trying(const uint8_t *question, uint8_t *best) {
+    static const uint8_t threes[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    memset(best, 0xff, 36);
+    for (int code = 0; code < 6 * 8 * 2 * 36; code++) {
+        const uint8_t *bands = threes[code % 6];
+        const int swaps = code / 6 % 8, swap_stacks = code / 48 % 2;
+        const uint8_t *within[2] = {threes[code / 96 % 6], threes[code / 576 % 6]};
+        uint8_t grid[36], names[7] = {0}, used = 0;
+        for (int i = 0; i < 36; i++) {
+            const int r = i / 6, c = i % 6, stack = c / 3;
+            const int row = bands[r / 2] * 2 + (r % 2 ^ (swaps >> r / 2 & 1));
+            const int column = (stack ^ swap_stacks) * 3 + within[stack][c % 3];
+            const uint8_t digit = question[row * 6 + column];
+            if (digit != 0 && names[digit] == 0)
+                names[digit] = ++used;
+            grid[i] = names[digit];
+        }
+        if (memcmp(grid, best, 36) < 0)
+            memcpy(best, grid, 36);
+    }
+}
+
+START_TEST(test_canonical_form_is_the_smallest_of_all_images) {
+    reel_sudoku_set *set = generate(6, 20, 4, NULL);
+    for (int i = 0; i < 20; i++) {
+        uint8_t form[CELLS], smallest[CELLS];
+        reel_sudoku_canonical(6, set->questions + i * 36, form);
+        smallest_by_trying(set->questions + i * 36, smallest);
+        ck_assert_mem_eq(form, smallest, 36);
+    }
+    reel_sudoku_set_free(set);
+}
+END_TEST
+
+/* ---- batches ----------------------------------------------------------------------------------------- */
+
+static reel_dataset *open_dataset(const char *spec, const reel_dataset *training) {
+    reel_dataset *dataset;
+    reel_error error = {0};
+    ck_assert_msg(reel_dataset_open(&dataset, spec, 1, training, &error) == REEL_OK, "%s", error.message);
+    return dataset;
+}
+
+enum { MAX_ROWS = 64, MAX_TOKENS = MAX_ROWS * CELLS };
+
+typedef struct buffers {
+    int32_t inputs[MAX_TOKENS], labels[MAX_TOKENS], puzzle_identifiers[MAX_ROWS];
+} buffers;
+
+static reel_batch batch_of(buffers *b) {
+    memset(b, 0x55, sizeof *b);
+    return (reel_batch){b->inputs, b->labels, b->puzzle_identifiers};
+}
+
+static void train_batch(reel_dataset *dataset, const reel_batch_plan *plan, int64_t step, buffers *b) {
+    const reel_batch batch = batch_of(b);
+    reel_error error = {0};
+    ck_assert_msg(reel_train_batch(dataset, plan, step, &batch, &error) == REEL_OK, "%s", error.message);
+}
+
+/* The index of the puzzle whose question a row shows unaugmented, or -1. */
+static int64_t find_puzzle(const reel_dataset *dataset, const int32_t *inputs) {
+    const reel_sudoku_set *set = reel_dataset_sudoku(dataset);
+    for (int64_t i = 0; i < set->count; i++) {
+        int64_t c = 0;
+        while (c < dataset->seq_len && inputs[c] == set->questions[i * dataset->seq_len + c] + 1)
+            c++;
+        if (c == dataset->seq_len)
+            return i;
+    }
+    return -1;
+}
+
+START_TEST(test_dataset_states_its_sizes) {
+    reel_dataset *d = open_dataset("sudoku:6:10", NULL);
+    ck_assert_int_eq(d->seq_len, 36);
+    ck_assert_int_eq(d->vocab_size, 8);
+    ck_assert_int_eq(d->num_puzzle_identifiers, 1);
+    ck_assert_int_eq(d->total_groups, 10);
+    ck_assert_int_eq(d->total_examples, 10);
+    ck_assert_double_eq(d->mean_puzzle_examples, 1);
+    reel_dataset_close(d);
+}
+END_TEST
+
+START_TEST(test_plan_counts_steps_as_published) {
+    reel_dataset *d = open_dataset("sudoku:6:10", NULL);
+    reel_batch_plan plan = {.batch_size = 4, .epochs = 6, .eval_interval = 2};
+    ck_assert_int_eq(reel_plan_total_steps(d, &plan), 15);   /* 60 / 4 */
+    ck_assert_int_eq(reel_plan_interval_steps(d, &plan), 5); /* 20 / 4 */
+    plan.eval_interval = 1;
+    ck_assert_int_eq(reel_plan_interval_steps(d, &plan), 2); /* 10 / 4, the partial batch is dropped */
+    ck_assert_int_eq(reel_plan_run_steps(d, &plan), 12);
+    reel_dataset_close(d);
+}
+END_TEST
+
+START_TEST(test_plan_that_cannot_run_is_refused) {
+    static const reel_batch_plan plans[] = {
+        {.batch_size = 0, .epochs = 1, .eval_interval = 1},
+        {.batch_size = 1, .epochs = -1, .eval_interval = 1},
+        {.batch_size = 1, .epochs = 1, .eval_interval = 0},
+        {.batch_size = 1, .epochs = 4, .eval_interval = 3},
+        {.batch_size = 11, .epochs = 4, .eval_interval = 1},
+        {.batch_size = 1, .epochs = INT64_MAX, .eval_interval = 1},
+    };
+    reel_dataset *d = open_dataset("sudoku:6:10", NULL);
+    for (size_t i = 0; i < sizeof plans / sizeof *plans; i++)
+        ck_assert_int_eq(reel_batch_plan_check(d, &plans[i], NULL), REEL_ERROR_ARGUMENT);
+    const reel_batch_plan good = {.batch_size = 10, .epochs = 4, .eval_interval = 2};
+    ck_assert_int_eq(reel_batch_plan_check(d, &good, NULL), REEL_OK);
+    reel_dataset_close(d);
+}
+END_TEST
+
+START_TEST(test_every_epoch_draws_each_puzzle_once_in_a_new_order) {
+    reel_dataset *d = open_dataset("sudoku:6:10", NULL);
+    const reel_batch_plan plan = {.batch_size = 4, .epochs = 4, .eval_interval = 2, .seed = 9};
+    static buffers b;
+    int64_t intervals[2][20];
+    for (int interval = 0; interval < 2; interval++) {
+        int64_t *drawn = intervals[interval];
+        for (int step = 0; step < 5; step++) {
+            train_batch(d, &plan, interval * 5 + step, &b);
+            for (int row = 0; row < 4; row++) {
+                drawn[step * 4 + row] = find_puzzle(d, b.inputs + row * 36);
+                ck_assert_int_eq(b.puzzle_identifiers[row], 0);
+            }
+        }
+        for (int epoch = 0; epoch < 2; epoch++) {
+            unsigned seen = 0;
+            for (int i = 0; i < 10; i++)
+                seen |= 1u << drawn[epoch * 10 + i];
+            ck_assert_uint_eq(seen, (1u << 10) - 1);
+        }
+        ck_assert_mem_ne(drawn, drawn + 10, 10 * sizeof *drawn);
+    }
+    ck_assert_mem_ne(intervals[0], intervals[1], sizeof intervals[0]);
+    reel_dataset_close(d);
+}
+END_TEST
+
+START_TEST(test_batches_can_be_made_again_in_any_order) {
+    reel_dataset *d = open_dataset("sudoku:9:7", NULL), *again = open_dataset("sudoku:9:7", NULL);
+    const reel_batch_plan plan = {
+        .batch_size = 16, .epochs = 30, .eval_interval = 30, .seed = 3, .augment = REEL_AUGMENT_ON};
+    static buffers forwards[13], b;
+    for (int step = 0; step < 13; step++)
+        train_batch(d, &plan, step, &forwards[step]);
+    for (int step = 12; step >= 0; step--) {
+        train_batch(again, &plan, step, &b);
+        ck_assert_mem_eq(&b, &forwards[step], sizeof b);
+    }
+    const reel_batch_plan other = {
+        .batch_size = 16, .epochs = 30, .eval_interval = 30, .seed = 4, .augment = REEL_AUGMENT_ON};
+    train_batch(d, &other, 0, &b);
+    ck_assert_mem_ne(&b, &forwards[0], sizeof b);
+    const reel_batch batch = batch_of(&b);
+    ck_assert_int_eq(reel_train_batch(d, &plan, 13, &batch, NULL), REEL_ERROR_ARGUMENT);
+    ck_assert_int_eq(reel_train_batch(d, &plan, -1, &batch, NULL), REEL_ERROR_ARGUMENT);
+    reel_dataset_close(d);
+    reel_dataset_close(again);
+}
+END_TEST
+
+/* With one puzzle, all rows show it, each under its own symmetry. */
+START_TEST(test_rows_are_augmented_one_by_one) {
+    reel_dataset *d = open_dataset("sudoku:9:1", NULL);
+    const reel_batch_plan plan = {
+        .batch_size = 8, .epochs = 16, .eval_interval = 16, .seed = 3, .augment = REEL_AUGMENT_ON};
+    static buffers b;
+    uint8_t form[CELLS], seen[16][CELLS];
+    reel_sudoku_canonical(9, reel_dataset_sudoku(d)->questions, form);
+    for (int i = 0; i < 16; i++) {
+        uint8_t answer[CELLS], row_form[CELLS];
+        if (i % 8 == 0)
+            train_batch(d, &plan, i / 8, &b);
+        for (int c = 0; c < 81; c++) {
+            seen[i][c] = (uint8_t)(b.inputs[i % 8 * 81 + c] - 1);
+            answer[c] = (uint8_t)(b.labels[i % 8 * 81 + c] - 1);
+        }
+        ck_assert_int_eq(reel_sudoku_check(9, seen[i], answer, NULL), REEL_OK);
+        reel_sudoku_canonical(9, seen[i], row_form);
+        ck_assert_mem_eq(form, row_form, 81);
+        for (int j = 0; j < i; j++)
+            ck_assert_mem_ne(seen[i], seen[j], 81);
+    }
+    reel_dataset_close(d);
+}
+END_TEST
+
+START_TEST(test_evaluation_goes_through_all_in_order_and_pads) {
+    reel_dataset *d = open_dataset("sudoku:6:10", NULL);
+    ck_assert_int_eq(reel_test_batches(d, 4), 3);
+    ck_assert_int_eq(reel_test_batches(d, 5), 2);
+    static buffers b;
+    for (int64_t index = 0; index < 3; index++) {
+        const reel_batch batch = batch_of(&b);
+        ck_assert_int_eq(reel_test_batch(d, 4, index, &batch, NULL), REEL_OK);
+        for (int64_t row = 0; row < 4; row++) {
+            const int64_t example = index * 4 + row;
+            ck_assert_int_eq(b.puzzle_identifiers[row], 0);
+            for (int64_t c = row * 36; c < (row + 1) * 36; c++) {
+                const int64_t cell = example * 36 + c % 36;
+                const int is_padding = example >= 10;
+                ck_assert_int_eq(b.inputs[c], is_padding ? 0 : reel_dataset_sudoku(d)->questions[cell] + 1);
+                ck_assert_int_eq(b.labels[c], is_padding ? -100 : reel_dataset_sudoku(d)->answers[cell] + 1);
+            }
+        }
+    }
+    const reel_batch batch = batch_of(&b);
+    ck_assert_int_eq(reel_test_batch(d, 4, 3, &batch, NULL), REEL_ERROR_ARGUMENT);
+    ck_assert_int_eq(reel_test_batch(d, 0, 0, &batch, NULL), REEL_ERROR_ARGUMENT);
+    reel_dataset_close(d);
+}
+END_TEST
+
+START_TEST(test_generated_test_set_avoids_its_training_set) {
+    reel_dataset *training = open_dataset("sudoku:4:24", NULL), *test = open_dataset("sudoku:4:12", training);
+    ck_assert_int_eq(count_equivalent(reel_dataset_sudoku(test), reel_dataset_sudoku(training)), 0);
+    reel_dataset_close(training);
+    reel_dataset_close(test);
+}
+END_TEST
+
+START_TEST(test_dataset_reads_csv_files) {
+    char path[] = "/tmp/reel-sudoku-XXXXXX.csv";
+    const int fd = mkstemps(path, 4);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    reel_sudoku_set *set = generate(6, 5, 0, NULL);
+    ck_assert_int_eq(reel_sudoku_write_csv(path, set, NULL), REEL_OK);
+    reel_dataset *d = open_dataset(path, NULL), *other;
+    ck_assert_int_eq(d->total_groups, 5);
+    ck_assert_mem_eq(reel_dataset_sudoku(d)->questions, set->questions, 5 * 36);
+
+    reel_error error = {0};
+    ck_assert_int_eq(reel_dataset_open(&other, "sudoku:4:5", 0, d, &error), REEL_ERROR_SHAPE);
+    ck_assert_ptr_null(other);
+    ck_assert_ptr_nonnull(strstr(error.message, "'sudoku:4:5' has sequence length 16"));
+    reel_dataset_close(d);
+    reel_sudoku_set_free(set);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(test_unknown_data_sets_are_refused_by_name) {
+    static const char *const specs[] = {"",
+                                        "train",
+                                        ".csv",
+                                        "sudoku:",
+                                        "sudoku:6",
+                                        "sudoku:6:",
+                                        "sudoku:6:10x",
+                                        "sudoku:6:10:",
+                                        "sudoku:5:10",
+                                        "sudoku:6:0",
+                                        "sudoku:6:-1",
+                                        "sudoku:99999:1",
+                                        "sudoku:6:99999999999999999999"};
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        reel_dataset *dataset;
+        reel_error error = {0};
+        ck_assert_int_eq(reel_dataset_open(&dataset, specs[i], 0, NULL, &error), REEL_ERROR_ARGUMENT);
+        ck_assert_ptr_null(dataset);
+        ck_assert_str_ne(error.message, "");
+    }
+    reel_dataset *dataset;
+    ck_assert_int_eq(reel_dataset_open(&dataset, "/nonexistent.csv", 0, NULL, NULL), REEL_ERROR_IO);
+}
+END_TEST
+
+static Suite *sudoku_suite(void) {
+    Suite *suite = suite_create("sudoku");
+    TCase *t = tcase_create("sudoku");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, test_check_names_the_broken_rule);
+    tcase_add_test(t, test_six_has_boxes_of_two_rows_and_three_columns);
+    tcase_add_test(t, test_solver_counts_all_grids_of_size_four);
+    tcase_add_test(t, test_solver_solves_a_seventeen_clue_puzzle);
+    tcase_add_test(t, test_solver_finds_no_solution_for_contradictions);
+    tcase_add_loop_test(t, test_generated_puzzles_are_unique_and_minimal, 0, SIZES);
+    tcase_add_test(t, test_same_seed_gives_same_puzzles_and_prefix);
+    tcase_add_test(t, test_no_test_puzzle_is_equivalent_to_a_training_puzzle);
+    tcase_add_test(t, test_generator_refuses_what_does_not_exist);
+    tcase_add_loop_test(t, test_augmented_puzzles_are_valid_and_equivalent, 0, SIZES);
+    tcase_add_test(t, test_augmentation_reaches_every_symmetry_equally_often);
+    tcase_add_test(t, test_canonical_form_is_the_smallest_of_all_images);
+    suite_add_tcase(suite, t);
+
+    TCase *b = tcase_create("batches");
+    tcase_add_test(b, test_dataset_states_its_sizes);
+    tcase_add_test(b, test_plan_counts_steps_as_published);
+    tcase_add_test(b, test_plan_that_cannot_run_is_refused);
+    tcase_add_test(b, test_every_epoch_draws_each_puzzle_once_in_a_new_order);
+    tcase_add_test(b, test_batches_can_be_made_again_in_any_order);
+    tcase_add_test(b, test_rows_are_augmented_one_by_one);
+    tcase_add_test(b, test_evaluation_goes_through_all_in_order_and_pads);
+    tcase_add_test(b, test_generated_test_set_avoids_its_training_set);
+    tcase_add_test(b, test_dataset_reads_csv_files);
+    tcase_add_test(b, test_unknown_data_sets_are_refused_by_name);
+    suite_add_tcase(suite, b);
+    return suite;
+}
+
+int main(void) {
+    SRunner *runner = srunner_create(sudoku_suite());
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
