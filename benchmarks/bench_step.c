@@ -1,16 +1,25 @@
-/* Times a training step of TRM on random puzzles.
+/* Times a step of TRM on random puzzles, or the matrix products that bound it.
  *
  *     bench_step --arch mlp --hidden 512 --batch 16 --steps 5
+ *     bench_step --arch mlp --forward-only
+ *     bench_step --gemm-roof --dtype f32
  *
- * prints the median step with its spread, puzzles per second (rows times steps per second), GFLOP/s of the
- * matrix products, what the tape holds when backward begins, peak memory, and, after three steps of warm-up,
- * how often a step asked the system for memory and how many minor page faults it took. */
+ * A step is one supervision step of training, with gradients, optimizer and moving average, or, with
+ * --forward-only, one of evaluation. Printed are the median step with its spread, rows times steps per
+ * second, GFLOP/s of the matrix products, what the tape holds when the forward part ends, peak memory, and,
+ * after three steps of warm-up, how often a step asked the system for memory and how many minor page faults
+ * it took.
+ * --steps 0 stops before the first step: what is resident then is no cost of a step. --gemm-roof prints the
+ * GFLOP/s of one large matrix product. */
 #include <reel/act.h>
 #include <reel/autograd.h>
 #include <reel/nn.h>
+#include <reel/ops.h>
 
 #include <argp.h>
+#include <cjson/cJSON.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +30,16 @@ enum { WARM_UP = 3 };
 
 typedef struct settings {
     reel_model_config model;
-    int64_t batch, steps;
-    int threads;
-    int json;
+    int64_t batch, steps, threads;
+    bool forward_only, gemm_roof, json;
 } settings;
 
-/* ---- options
- * -------------------------------------------------------------------------------------------------- */
+static void fail(const char *message) {
+    fprintf(stderr, "bench_step: %s\n", message);
+    exit(EXIT_FAILURE);
+}
+
+/* ---- options ----------------------------------------------------------------------------------------- */
 
 enum {
     ARCH = 1,
@@ -42,6 +54,8 @@ enum {
     DTYPE,
     STEPS,
     THREADS,
+    FORWARD_ONLY,
+    GEMM_ROOF,
     JSON
 };
 
@@ -56,138 +70,108 @@ static const struct argp_option options[] = {
     {"L", L_CYCLES, "N", 0, "L_cycles (6)", 0},
     {"round_width", ROUND_WIDTH, "N", 0, "inner widths are multiples of it (256)", 0},
     {"dtype", DTYPE, "f32|bf16|f64", 0, "forward dtype (f32)", 0},
-    {"steps", STEPS, "N", 0, "timed steps (5)", 0},
+    {"steps", STEPS, "N", 0, "timed steps (5); 0 stops before the first", 0},
     {"threads", THREADS, "N", 0, "threads (all)", 0},
+    {"forward-only", FORWARD_ONLY, NULL, 0, "evaluate, without gradient", 0},
+    {"gemm-roof", GEMM_ROOF, NULL, 0, "time one large matrix product instead of a step", 0},
     {"json", JSON, NULL, 0, "one JSON object instead of text", 0},
     {0},
 };
 
-static int64_t whole(struct argp_state *state, const char *text) {
+static int64_t whole(struct argp_state *state, const char *text, int64_t least) {
     char *end;
     const long long value = strtoll(text, &end, 10);
-    if (*end || value < 1 || value > 1 << 24)
-        argp_error(state, "'%s' is no number from 1 to 2^24", text);
+    if (end == text || *end || value < least || value > 1 << 24)
+        argp_error(state, "'%s' is no whole number from %lld to 2^24", text, (long long)least);
     return value;
 }
 
+static reel_dtype dtype_named(struct argp_state *state, const char *name) {
+    const reel_dtype dtypes[] = {REEL_F32, REEL_BF16, REEL_F64};
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
+        if (strcmp(name, reel_dtype_name(dtypes[i])) == 0)
+            return dtypes[i];
+    argp_error(state, "--dtype is f32, bf16 or f64, not '%s'", name);
+    return REEL_F32;
+}
+
+static bool mlp_named(struct argp_state *state, const char *name) {
+    const bool mlp = strcmp(name, "mlp") == 0;
+    if (!mlp && strcmp(name, "att") != 0)
+        argp_error(state, "--arch is mlp or att, not '%s'", name);
+    return mlp;
+}
+
+/* Where the value of an option that takes a size goes; NULL for other options. */
+static int64_t *size_of(settings *s, int key) {
+    switch (key) {
+    case HIDDEN:
+        return &s->model.hidden_size;
+    case HEADS:
+        return &s->model.num_heads;
+    case BATCH:
+        return &s->batch;
+    case SEQ:
+        return &s->model.seq_len;
+    case PUZZLE_LEN:
+        return &s->model.puzzle_emb_len;
+    case H_CYCLES:
+        return &s->model.H_cycles;
+    case L_CYCLES:
+        return &s->model.L_cycles;
+    case ROUND_WIDTH:
+        return &s->model.round_width;
+    case THREADS:
+        return &s->threads;
+    default:
+        return NULL;
+    }
+}
+
 static error_t parse(int key, char *text, struct argp_state *state) {
-    settings *s = state->input;
-    reel_model_config *c = &s->model;
+    settings *const s = state->input;
+    int64_t *const size = size_of(s, key);
+    if (size) {
+        *size = whole(state, text, 1);
+        return 0;
+    }
     switch (key) {
     case ARCH:
-        if (strcmp(text, "mlp") != 0 && strcmp(text, "att") != 0)
-            argp_error(state, "--arch is mlp or att, not '%s'", text);
-        c->mlp_t = strcmp(text, "mlp") == 0;
+        s->model.mlp_t = mlp_named(state, text);
         return 0;
     case DTYPE:
-        for (c->forward_dtype = REEL_F64; c->forward_dtype <= REEL_BF16; c->forward_dtype++)
-            if (strcmp(text, reel_dtype_name(c->forward_dtype)) == 0)
-                return 0;
-        argp_error(state, "--dtype is f32, bf16 or f64, not '%s'", text);
-        return 0;
-    case HIDDEN:
-        c->hidden_size = whole(state, text);
-        return 0;
-    case HEADS:
-        c->num_heads = whole(state, text);
-        return 0;
-    case BATCH:
-        s->batch = whole(state, text);
-        return 0;
-    case SEQ:
-        c->seq_len = whole(state, text);
-        return 0;
-    case PUZZLE_LEN:
-        c->puzzle_emb_len = whole(state, text);
-        return 0;
-    case H_CYCLES:
-        c->H_cycles = whole(state, text);
-        return 0;
-    case L_CYCLES:
-        c->L_cycles = whole(state, text);
-        return 0;
-    case ROUND_WIDTH:
-        c->round_width = whole(state, text);
+        s->model.forward_dtype = dtype_named(state, text);
         return 0;
     case STEPS:
-        s->steps = whole(state, text);
+        s->steps = whole(state, text, 0);
         return 0;
-    case THREADS:
-        s->threads = (int)whole(state, text);
+    case FORWARD_ONLY:
+        s->forward_only = true;
+        return 0;
+    case GEMM_ROOF:
+        s->gemm_roof = true;
         return 0;
     case JSON:
-        s->json = 1;
+        s->json = true;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-/* ---- the work of a step
- * ------------------------------------------------------------------------------------------ */
-
-/* Floating-point operations of the matrix products: 2 per multiply-add, gradients twice the forward pass. */
-static double step_flop(const settings *s) {
-    const reel_model_config *c = &s->model;
-    const double T = (double)(c->puzzle_emb_len + c->seq_len), D = (double)c->hidden_size,
-                 tokens = (double)s->batch * T;
-    const double inner = (double)reel_swiglu_width(c->hidden_size, c->expansion, c->round_width);
-    const double inner_t = (double)reel_swiglu_width((int64_t)T, c->expansion, c->round_width);
-    const double mix =
-        c->mlp_t ? 2 * 3 * inner_t * T * (double)s->batch * D : 2 * tokens * (4 * D * D + 2 * T * D);
-    const double pass = (double)c->L_layers * (mix + 2 * 3 * tokens * inner * D);
-    const double passes = (double)(c->L_cycles + 1);
-    return pass * passes * ((double)c->H_cycles - 1 + 3);
+static settings settings_from(int argc, char **argv) {
+    settings s = {.model = reel_model_config_default(), .batch = 16, .steps = 5};
+    s.model.mlp_t = true;
+    s.model.forward_dtype = REEL_F32;
+    s.model.seq_len = 81;
+    s.model.vocab_size = 11;
+    const struct argp argp = {.options = options, .parser = parse, .doc = "Times a step of TRM."};
+    argp_parse(&argp, argc, argv, 0, NULL, &s);
+    s.model.puzzle_emb_ndim = s.model.hidden_size;
+    return s;
 }
 
-/* ---- timing
- * ----------------------------------------------------------------------------------------------------------
- */
-
-typedef struct bench {
-    reel_context *ctx;
-    reel_model *model;
-    reel_carry *carry;
-    reel_optimizer *optimizer;
-    int64_t tape_bytes;
-} bench;
-
-static void fail(const char *message) {
-    fprintf(stderr, "bench_step: %s\n", message);
-    exit(EXIT_FAILURE);
-}
-
-static bench begin(const settings *s) {
-    const reel_optimizer_options adam = {
-        .kind = REEL_ADAM_ATAN2, .beta1 = 0.9, .beta2 = 0.95, .weight_decay = 1, .ema_rate = 0.999};
-    bench b = {0};
-    reel_error error = {0};
-    if (reel_context_new(&b.ctx, &(reel_context_options){.threads = s->threads}, &error) != REEL_OK)
-        fail(error.message);
-    b.model = reel_model_new(b.ctx, &s->model);
-    b.carry = b.model ? reel_carry_new(b.ctx, b.model, s->batch) : NULL;
-    b.optimizer = b.carry ? reel_optimizer_new(reel_model_parameters(b.model), &adam) : NULL;
-    if (!b.optimizer)
-        fail(reel_context_message(b.ctx));
-    reel_tensor *const grids[] = {b.carry->offered_inputs, b.carry->offered_labels};
-    for (int i = 0; i < 2; i++) {
-        int32_t *cells = grids[i]->data;
-        reel_random r = reel_random_begin(0, (reel_draw){.stream = REEL_STREAM_USER, .index = (uint64_t)i});
-        for (int64_t j = 0; j < reel_elements(grids[i]); j++)
-            cells[j] = 1 + (int32_t)reel_random_below(&r, (uint32_t)s->model.vocab_size - 1);
-    }
-    return b;
-}
-
-static void train_step(bench *b, uint32_t step) {
-    const reel_act_result r = reel_act_step(b->ctx, b->model, b->carry, step, REEL_ACT_TRAIN);
-    b->tape_bytes = reel_tape_of(b->ctx).live_bytes;
-    reel_backward(b->ctx, r.loss);
-    reel_optimizer_step(b->optimizer, 1e-4);
-    if (reel_context_status(b->ctx) != REEL_OK)
-        fail(reel_context_message(b->ctx));
-    reel_tape_reset(b->ctx);
-}
+/* ---- clocks and counters ----------------------------------------------------------------------------- */
 
 static double seconds(void) {
     struct timespec now;
@@ -200,61 +184,261 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static struct rusage usage(void) {
+/* Sorts the times and returns the middle one; NaN for none. */
+static double median_of(double *times, int64_t n) {
+    qsort(times, (size_t)n, sizeof *times, by_size);
+    return n > 0 ? times[n / 2] : NAN;
+}
+
+static long minor_faults(void) {
     struct rusage now;
     getrusage(RUSAGE_SELF, &now);
-    return now;
+    return now.ru_minflt;
+}
+
+/* Not getrusage's ru_maxrss: a process inherits that from the one that started it. */
+static double resident_peak_mib(void) {
+    FILE *const status = fopen("/proc/self/status", "r");
+    long kib = -1;
+    char line[256];
+    while (status && kib < 0 && fgets(line, sizeof line, status))
+        if (sscanf(line, "VmHWM: %ld kB", &kib) != 1)
+            kib = -1;
+    if (status)
+        fclose(status);
+    return kib < 0 ? NAN : (double)kib / 0x1p10;
+}
+
+/* ---- what is timed ----------------------------------------------------------------------------------- */
+
+typedef struct bench {
+    const settings *settings;
+    reel_context *ctx;
+    reel_model *model;
+    reel_carry *carry;
+    reel_optimizer *optimizer;
+    uint32_t steps_done;
+    int64_t tape_bytes;
+} bench;
+
+static reel_context *new_context(const settings *s) {
+    reel_context *ctx;
+    reel_error error = {0};
+    if (reel_context_new(&ctx, &(reel_context_options){.threads = (int)s->threads}, &error) != REEL_OK)
+        fail(error.message);
+    return ctx;
+}
+
+/* Every token but the padding, with equal chance. */
+static void fill_grid(reel_tensor *grid, int64_t vocab_size, uint64_t index) {
+    reel_random r = reel_random_begin(0, (reel_draw){.stream = REEL_STREAM_USER, .index = index});
+    int32_t *const cells = grid->data;
+    for (int64_t i = 0; i < reel_elements(grid); i++)
+        cells[i] = 1 + (int32_t)reel_random_below(&r, (uint32_t)vocab_size - 1);
+    reel_touch(grid);
+}
+
+static bench bench_begin(const settings *s) {
+    const reel_optimizer_options adam = {
+        .kind = REEL_ADAM_ATAN2, .beta1 = 0.9, .beta2 = 0.95, .weight_decay = 1, .ema_rate = 0.999};
+    bench b = {.settings = s, .ctx = new_context(s)};
+    b.model = reel_model_new(b.ctx, &s->model);
+    b.carry = b.model ? reel_carry_new(b.ctx, b.model, s->batch) : NULL;
+    if (!b.carry)
+        fail(reel_context_message(b.ctx));
+    if (!s->forward_only && !(b.optimizer = reel_optimizer_new(reel_model_parameters(b.model), &adam)))
+        fail(reel_context_message(b.ctx));
+    fill_grid(b.carry->offered_inputs, s->model.vocab_size, 0);
+    fill_grid(b.carry->offered_labels, s->model.vocab_size, 1);
+    return b;
+}
+
+static void bench_end(bench *b) {
+    reel_optimizer_free(b->optimizer);
+    reel_carry_free(b->ctx, b->carry);
+    reel_model_free(b->model);
+    reel_context_free(b->ctx);
+}
+
+static void train_step(bench *b) {
+    const reel_act_result r = reel_act_step(b->ctx, b->model, b->carry, b->steps_done, REEL_ACT_TRAIN);
+    b->tape_bytes = reel_tape_of(b->ctx).live_bytes;
+    reel_backward(b->ctx, r.loss);
+    reel_optimizer_step(b->optimizer, 1e-4);
+}
+
+/* Rows halt together after halt_max_steps and take the offer again, so that evaluations follow each other. */
+static void evaluation_step(bench *b) {
+    const reel_scope scope = reel_scope_begin(b->ctx, REEL_NO_GRAD);
+    reel_act_step(b->ctx, b->model, b->carry, b->steps_done, REEL_ACT_EVALUATE);
+    b->tape_bytes = reel_tape_of(b->ctx).live_bytes;
+    reel_scope_end(b->ctx, scope, NULL, 0);
+}
+
+/* One step, in seconds. */
+static double timed_step(bench *b) {
+    const double start = seconds();
+    b->steps_done++;
+    if (b->settings->forward_only)
+        evaluation_step(b);
+    else
+        train_step(b);
+    if (reel_context_status(b->ctx) != REEL_OK)
+        fail(reel_context_message(b->ctx));
+    reel_tape_reset(b->ctx);
+    return seconds() - start;
+}
+
+/* Floating-point operations of the matrix products: 2 per multiply-add, gradients twice the forward pass,
+ * through the last of the H_cycles recursions. */
+static double step_flop(const settings *s) {
+    const reel_model_config *const c = &s->model;
+    const double T = (double)(c->puzzle_emb_len + c->seq_len), D = (double)c->hidden_size,
+                 tokens = (double)s->batch * T;
+    const double inner = (double)reel_swiglu_width(c->hidden_size, c->expansion, c->round_width);
+    const double inner_t = (double)reel_swiglu_width((int64_t)T, c->expansion, c->round_width);
+    const double mix =
+        c->mlp_t ? 2 * 3 * inner_t * T * (double)s->batch * D : 2 * tokens * (4 * D * D + 2 * T * D);
+    const double pass = (double)c->L_layers * (mix + 2 * 3 * tokens * inner * D);
+    const double forward = pass * (double)(c->L_cycles + 1) * (double)c->H_cycles;
+    return s->forward_only ? forward : forward + 2 * pass * (double)(c->L_cycles + 1);
+}
+
+/* ---- reports ----------------------------------------------------------------------------------------- */
+
+static void add_text(cJSON *report, const char *name, const char *text) {
+    if (!cJSON_AddStringToObject(report, name, text))
+        fail("no memory");
+}
+
+/* Hundredths are enough; what is no number becomes null. */
+static void add_number(cJSON *report, const char *name, double value) {
+    if (!cJSON_AddNumberToObject(report, name, round(100 * value) / 100))
+        fail("no memory");
+}
+
+/* What both kinds of report begin with. */
+static cJSON *report_begin(const settings *s, const reel_context *ctx) {
+    cJSON *const report = cJSON_CreateObject();
+    add_text(report, "dtype", reel_dtype_name(s->model.forward_dtype));
+    add_number(report, "threads", reel_context_threads(ctx));
+    add_text(report, "isa", reel_context_isa(ctx));
+    return report;
+}
+
+/* One line of JSON, or one line per value. */
+static void report_end(cJSON *report, const settings *s) {
+    char *const line = cJSON_PrintUnformatted(report);
+    if (!line)
+        fail("no memory");
+    if (s->json)
+        puts(line);
+    for (const cJSON *item = report->child; item && !s->json; item = item->next)
+        if (cJSON_IsString(item))
+            printf("%-26s %s\n", item->string, item->valuestring);
+        else
+            printf("%-26s %.10g\n", item->string, item->valuedouble);
+    free(line);
+    cJSON_Delete(report);
+}
+
+/* What was counted over the timed steps. */
+typedef struct measured {
+    double *step_seconds; /* ascending */
+    double median;
+    int64_t system_allocations;
+    double minor_faults_per_step;
+} measured;
+
+static measured measure(bench *b) {
+    const int64_t steps = b->settings->steps;
+    measured m = {.step_seconds = calloc((size_t)steps + 1, sizeof *m.step_seconds)};
+    if (!m.step_seconds)
+        fail("no memory");
+    for (int i = 0; i < WARM_UP && steps > 0; i++)
+        timed_step(b);
+    const int64_t allocations = reel_memory_of(b->ctx).system_allocations;
+    const long faults = minor_faults();
+    for (int64_t i = 0; i < steps; i++)
+        m.step_seconds[i] = timed_step(b);
+    m.minor_faults_per_step = steps > 0 ? (double)(minor_faults() - faults) / (double)steps : NAN;
+    m.system_allocations = reel_memory_of(b->ctx).system_allocations - allocations;
+    m.median = median_of(m.step_seconds, steps);
+    return m;
+}
+
+static void report_model(const settings *s, const bench *b, const measured *m) {
+    const double flop = step_flop(s);
+    cJSON *const report = report_begin(s, b->ctx);
+    add_text(report, "arch", s->model.mlp_t ? "mlp" : "att");
+    add_text(report, "work", s->forward_only ? "evaluation" : "training");
+    add_number(report, "hidden", (double)s->model.hidden_size);
+    add_number(report, "batch", (double)s->batch);
+    add_number(report, "step_ms", 1e3 * m->median);
+    add_number(report, "step_ms_min", s->steps > 0 ? 1e3 * m->step_seconds[0] : NAN);
+    add_number(report, "step_ms_max", s->steps > 0 ? 1e3 * m->step_seconds[s->steps - 1] : NAN);
+    add_number(report, "puzzles_per_second", (double)s->batch / m->median);
+    add_number(report, "step_gflop", 1e-9 * flop);
+    add_number(report, "gflop_per_second", 1e-9 * flop / m->median);
+    add_number(report, "tape_mib", (double)b->tape_bytes / 0x1p20);
+    add_number(report, "pool_peak_mib", (double)reel_memory_of(b->ctx).peak_bytes / 0x1p20);
+    add_number(report, "resident_peak_mib", resident_peak_mib());
+    add_number(report, "system_allocations", (double)m->system_allocations);
+    add_number(report, "minor_faults_per_step", m->minor_faults_per_step);
+    report_end(report, s);
+}
+
+static void bench_model(const settings *s) {
+    bench b = bench_begin(s);
+    const measured m = measure(&b);
+    report_model(s, &b, &m);
+    free(m.step_seconds);
+    bench_end(&b);
+}
+
+/* ---- the roof ---------------------------------------------------------------------------------------- */
+
+enum { ROOF_SIZE = 4096, ROOF_RUNS = 3, ROOF_PRODUCTS = 5 };
+
+static double timed_product(reel_context *ctx, reel_tensor *a, reel_tensor *b) {
+    const double start = seconds();
+    reel_matmul(ctx, a, b);
+    if (reel_context_status(ctx) != REEL_OK)
+        fail(reel_context_message(ctx));
+    reel_tape_reset(ctx);
+    return seconds() - start;
+}
+
+/* The best of several medians: each median is free of outliers, the best of them of busy neighbours. */
+static void bench_roof(const settings *s) {
+    reel_context *const ctx = new_context(s);
+    const reel_dtype dtype = s->model.forward_dtype;
+    reel_tensor *const a = reel_tensor_new(ctx, dtype, REEL_SHAPE(ROOF_SIZE, ROOF_SIZE));
+    reel_tensor *const b = reel_tensor_new(ctx, dtype, REEL_SHAPE(ROOF_SIZE, ROOF_SIZE));
+    reel_fill_uniform(ctx, a, -1, 1, (reel_draw){.stream = REEL_STREAM_USER, .index = 0});
+    reel_fill_uniform(ctx, b, -1, 1, (reel_draw){.stream = REEL_STREAM_USER, .index = 1});
+    double best = INFINITY;
+    timed_product(ctx, a, b); /* warm-up */
+    for (int run = 0; run < ROOF_RUNS; run++) {
+        double times[ROOF_PRODUCTS];
+        for (int i = 0; i < ROOF_PRODUCTS; i++)
+            times[i] = timed_product(ctx, a, b);
+        best = fmin(best, median_of(times, ROOF_PRODUCTS));
+    }
+    cJSON *const report = report_begin(s, ctx);
+    add_number(report, "size", ROOF_SIZE);
+    add_number(report, "gemm_gflop_per_second", 2e-9 * ROOF_SIZE * ROOF_SIZE * ROOF_SIZE / best);
+    report_end(report, s);
+    reel_tensor_free(ctx, a);
+    reel_tensor_free(ctx, b);
+    reel_context_free(ctx);
 }
 
 int main(int argc, char **argv) {
-    settings s = {.model = reel_model_config_default(), .batch = 16, .steps = 5};
-    s.model.mlp_t = true;
-    s.model.forward_dtype = REEL_F32;
-    s.model.seq_len = 81;
-    s.model.vocab_size = 11;
-    const struct argp argp = {.options = options, .parser = parse, .doc = "Times a training step of TRM."};
-    argp_parse(&argp, argc, argv, 0, NULL, &s);
-    s.model.puzzle_emb_ndim = s.model.hidden_size;
-
-    bench b = begin(&s);
-    double *times = calloc((size_t)s.steps, sizeof *times);
-    if (!times)
-        fail("no memory");
-    for (uint32_t step = 1; step <= WARM_UP; step++)
-        train_step(&b, step);
-    const int64_t allocations = reel_memory_of(b.ctx).system_allocations;
-    const long faults = usage().ru_minflt;
-    for (int64_t i = 0; i < s.steps; i++) {
-        const double start = seconds();
-        train_step(&b, (uint32_t)(WARM_UP + 1 + i));
-        times[i] = seconds() - start;
-    }
-    const double faults_per_step = (double)(usage().ru_minflt - faults) / (double)s.steps;
-    const reel_memory memory = reel_memory_of(b.ctx);
-    qsort(times, (size_t)s.steps, sizeof *times, by_size);
-    const double median = times[s.steps / 2];
-    const char *format =
-        s.json ? "{\"arch\": \"%s\", \"dtype\": \"%s\", \"hidden\": %lld, \"batch\": %lld, \"threads\": %d, "
-                 "\"isa\": \"%s\", "
-                 "\"step_ms\": %.2f, \"step_ms_min\": %.2f, \"step_ms_max\": %.2f, \"puzzles_per_second\": "
-                 "%.2f, "
-                 "\"gflop_per_second\": %.1f, \"tape_mib\": %.1f, \"pool_peak_mib\": %.1f, "
-                 "\"resident_peak_mib\": %.1f, "
-                 "\"system_allocations\": %lld, \"minor_faults_per_step\": %.1f}\n"
-               : "%s %s hidden %lld batch %lld, %d threads, %s\n"
-                 "step %.1f ms (%.1f - %.1f), %.1f puzzles/s, %.0f GFLOP/s\n"
-                 "memory: tape at backward %.1f MiB, pool peak %.1f MiB, resident peak %.1f MiB\n"
-                 "after warm-up: %lld system allocations, %.1f minor page faults a step\n";
-    printf(format, s.model.mlp_t ? "mlp" : "att", reel_dtype_name(s.model.forward_dtype),
-           (long long)s.model.hidden_size, (long long)s.batch, reel_context_threads(b.ctx),
-           reel_context_isa(b.ctx), 1e3 * median, 1e3 * times[0], 1e3 * times[s.steps - 1],
-           (double)s.batch / median, 1e-9 * step_flop(&s) / median, (double)b.tape_bytes / 0x1p20,
-           (double)memory.peak_bytes / 0x1p20, (double)usage().ru_maxrss / 0x1p10,
-           (long long)(memory.system_allocations - allocations), faults_per_step);
-    free(times);
-    reel_optimizer_free(b.optimizer);
-    reel_carry_free(b.ctx, b.carry);
-    reel_model_free(b.model);
-    reel_context_free(b.ctx);
+    const settings s = settings_from(argc, argv);
+    if (s.gemm_roof)
+        bench_roof(&s);
+    else
+        bench_model(&s);
     return EXIT_SUCCESS;
 }
