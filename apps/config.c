@@ -21,6 +21,8 @@ static const config_word config_positions_words[] = {CONFIG_POSITIONS(WORD_ROW)}
 static const config_word config_dtype_words[] = {CONFIG_DTYPES(WORD_ROW)};
 static const config_word config_optimizer_words[] = {CONFIG_OPTIMIZERS(WORD_ROW)};
 static const config_word config_device_words[] = {CONFIG_DEVICES(WORD_ROW)};
+static const config_word config_evaluator_kind_words[] = {CONFIG_EVALUATOR_KINDS(WORD_ROW)};
+static const config_word config_output_words[] = {CONFIG_OUTPUTS(WORD_ROW)};
 
 /* The rule behind each TYPE of the table; clang-format would spread each over many lines. */
 /* clang-format off */
@@ -31,19 +33,26 @@ static const config_word config_device_words[] = {CONFIG_DEVICES(WORD_ROW)};
 #define RULE_FLOAT(a, b)       {.kind = CONFIG_FLOAT, .low = a, .high = b}
 #define RULE_STRING            {.kind = CONFIG_STRING, .nullable = true}
 #define RULE_LIST              {.kind = CONFIG_LIST}
-#define RULE_NOT_YET(reason)   {.kind = CONFIG_LIST, .refusal = reason}
+#define RULE_INTS(a, b)        {.kind = CONFIG_INTS, .low = a, .high = b}
 #define RULE_WORD(t)           {.kind = CONFIG_WORD, .words = t##_words, .word_count = COUNT_OF(t##_words)}
+#define RULE_WORDS(t)          {.kind = CONFIG_WORDS, .words = t##_words, .word_count = COUNT_OF(t##_words)}
+#define RULE_EVALUATORS        {.kind = CONFIG_EVALUATORS}
 
 #define FIELD(path)                      offsetof(train_config, path)
 #define RUN_KEY(key, type, value, help)  {#key, RULE_##type, FIELD(key), value, help},
 #define ARCH_KEY(key, type, value, help) {"arch." #key, RULE_##type, FIELD(arch.key), value, help},
 #define LOSS_KEY(key, type, value, help) {"arch.loss." #key, RULE_##type, FIELD(arch.loss.key), value, help},
+#define EVALUATOR_KEY(key, type, value, help) \
+    {"evaluators." #key, RULE_##type, offsetof(config_evaluator, key), value, help},
 /* clang-format on */
 
 const config_key config_keys[] = {CONFIG_RUN_KEYS(RUN_KEY) CONFIG_ARCH_KEYS(ARCH_KEY)
                                       CONFIG_LOSS_KEYS(LOSS_KEY)};
 enum { KEY_COUNT = COUNT_OF(config_keys) };
 const size_t config_key_count = KEY_COUNT;
+
+const config_key config_evaluator_keys[] = {CONFIG_EVALUATOR_KEYS(EVALUATOR_KEY)};
+const size_t config_evaluator_key_count = COUNT_OF(config_evaluator_keys);
 
 static const config_key *find_key(const char *name) {
     for (size_t i = 0; i < KEY_COUNT; i++) {
@@ -447,17 +456,38 @@ reel_status train_config_load(train_config *config, const char *path, int argume
     return status;
 }
 
-void train_config_free(train_config *config) {
-    for (size_t i = 0; i < KEY_COUNT; i++) {
-        void *const field = (char *)config + config_keys[i].offset;
-        if (config_keys[i].rule.kind == CONFIG_STRING)
+static void free_evaluators(config_evaluators *list) {
+    for (size_t i = 0; i < list->count; i++)
+        config_free_fields(&list->items[i], config_evaluator_keys, config_evaluator_key_count);
+    free(list->items);
+}
+
+void config_free_fields(void *fields, const config_key *keys, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        void *const field = (char *)fields + keys[i].offset;
+        config_strings *const strings = field;
+        switch (keys[i].rule.kind) {
+        case CONFIG_STRING:
             free(*(char **)field);
-        if (config_keys[i].rule.kind != CONFIG_LIST)
-            continue;
-        config_strings *const list = field;
-        for (size_t j = 0; j < list->count; j++)
-            free(list->items[j]);
-        free(list->items);
+            break;
+        case CONFIG_LIST:
+            for (size_t j = 0; j < strings->count; j++)
+                free(strings->items[j]);
+            free(strings->items);
+            break;
+        case CONFIG_INTS:
+            free(((config_ints *)field)->items);
+            break;
+        case CONFIG_EVALUATORS:
+            free_evaluators(field);
+            break;
+        default:
+            break;
+        }
     }
+}
+
+void train_config_free(train_config *config) {
+    config_free_fields(config, config_keys, KEY_COUNT);
     memset(config, 0, sizeof *config);
 }

@@ -31,6 +31,8 @@ typedef enum config_positions { CONFIG_POSITIONS(CONFIG_ENUMERATOR) } config_pos
 typedef enum config_dtype { CONFIG_DTYPES(CONFIG_ENUMERATOR) } config_dtype;
 typedef enum config_optimizer { CONFIG_OPTIMIZERS(CONFIG_ENUMERATOR) } config_optimizer;
 typedef enum config_device { CONFIG_DEVICES(CONFIG_ENUMERATOR) } config_device;
+typedef enum config_evaluator_kind { CONFIG_EVALUATOR_KINDS(CONFIG_ENUMERATOR) } config_evaluator_kind;
+typedef enum config_output { CONFIG_OUTPUTS(CONFIG_ENUMERATOR) CONFIG_OUTPUT_COUNT } config_output;
 #undef CONFIG_ENUMERATOR
 
 enum { CONFIG_ALL_STEPS = -1 }; /* max_steps: null */
@@ -40,6 +42,16 @@ typedef struct config_strings {
     char **items;
 } config_strings;
 
+typedef struct config_ints {
+    size_t count;
+    int64_t *items;
+} config_ints;
+
+typedef struct config_evaluators {
+    size_t count;
+    struct config_evaluator *items;
+} config_evaluators;
+
 /* The C type behind each TYPE of the table. */
 #define CONFIG_C_BOOL                   bool
 #define CONFIG_C_INT(low, high)         int64_t
@@ -47,8 +59,10 @@ typedef struct config_strings {
 #define CONFIG_C_FLOAT(low, high)       double
 #define CONFIG_C_STRING                 char *
 #define CONFIG_C_LIST                   config_strings
-#define CONFIG_C_NOT_YET(reason)        config_strings
+#define CONFIG_C_INTS(low, high)        config_ints
 #define CONFIG_C_WORD(type)             type
+#define CONFIG_C_WORDS(type)            uint32_t
+#define CONFIG_C_EVALUATORS             config_evaluators
 
 /* One field per key, found under the key's own name: key arch.loss.loss_type is config.arch.loss.loss_type.
  * A loaded configuration is complete: max_steps is CONFIG_ALL_STEPS when it is null, eval_interval is never
@@ -64,6 +78,11 @@ typedef struct train_config {
         } loss;
     } arch;
 } train_config;
+
+/* One item of `evaluators`. */
+typedef struct config_evaluator {
+    CONFIG_EVALUATOR_KEYS(CONFIG_FIELD)
+} config_evaluator;
 #undef CONFIG_FIELD
 
 /* Reads the file at `path` (at most 1 MiB), then the arguments `key=value` from left to right over it, fills

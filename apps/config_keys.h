@@ -12,8 +12,10 @@
  *     FLOAT(low, high)        double, finite, within low .. high
  *     STRING                  char *, NULL when the key is null
  *     LIST                    config_strings
- *     NOT_YET(reason)         a published list that this version takes only empty; reason says why
+ *     INTS(low, high)         config_ints, each within low .. high
  *     WORD(type)              one word of an enumeration below
+ *     WORDS(type)             a set of such words: bit i stands for the i-th
+ *     EVALUATORS              config_evaluators, each a map of CONFIG_EVALUATOR_KEYS
  *
  * Names and defaults are those of the published TRM code (config/cfg_pretrain.yaml, config/arch/trm.yaml and
  * the classes that read them) where it has the key; `data_paths` and `evaluators` start empty here. */
@@ -64,6 +66,20 @@
     W(CONFIG_OPTIMIZER_ADAM_ATAN2, "adam_atan2", NULL)                                                       \
     W(CONFIG_OPTIMIZER_ADAMW,      "adamw", NULL)
 
+/* Task evaluators: MODULE@CLASS as published. */
+#define CONFIG_EVALUATOR_KINDS(W)                                                                            \
+    W(CONFIG_EVALUATOR_ARC, "arc@ARC", NULL)
+
+/* What an evaluation can save of every test example: of the batch, then of the model. */
+#define CONFIG_OUTPUTS(W)                                                                                    \
+    W(CONFIG_OUTPUT_INPUTS,             "inputs", NULL)                                                      \
+    W(CONFIG_OUTPUT_LABELS,             "labels", NULL)                                                      \
+    W(CONFIG_OUTPUT_PUZZLE_IDENTIFIERS, "puzzle_identifiers", NULL)                                          \
+    W(CONFIG_OUTPUT_LOGITS,             "logits", NULL)                                                      \
+    W(CONFIG_OUTPUT_PREDS,              "preds", NULL)                                                       \
+    W(CONFIG_OUTPUT_Q_HALT_LOGITS,      "q_halt_logits", NULL)                                               \
+    W(CONFIG_OUTPUT_Q_CONTINUE_LOGITS,  "q_continue_logits", NULL)
+
 #define CONFIG_DEVICES(W)                                                                                    \
     W(CONFIG_DEVICE_CPU,  "cpu", NULL)                                                                       \
     W(CONFIG_DEVICE_AUTO, "auto", NULL)                                                                      \
@@ -81,9 +97,8 @@
       "training data: a Sudoku CSV file, or sudoku:SIDE:COUNT for puzzles made on the spot")               \
     X(data_paths_test,         LIST,                                  "[]",                                  \
       "test data, of the same forms; empty: no evaluation")                                                  \
-    X(evaluators,                                                                                            \
-      NOT_YET("task evaluators such as arc@ARC are not in this version; write evaluators: []"),              \
-      "[]", "task evaluators; only the empty list so far")                                                   \
+    X(evaluators,              EVALUATORS,                            "[]",                                  \
+      "task evaluators, such as [{name: arc@ARC}], over the test data")                                      \
     X(global_batch_size,       INT(1, 1048576),                       "768",                                 \
       "examples per optimizer step")                                                                         \
     X(epochs,                  INT(1, 1000000000),                    "100000",                              \
@@ -98,9 +113,8 @@
       "test examples per evaluation, the first so many; 0: all")                                             \
     X(checkpoint_every_eval,   BOOL,                                  "True",                                \
       "save weights after every evaluation and not only at the end")                                         \
-    X(eval_save_outputs,                                                                                     \
-      NOT_YET("saving predictions is not in this version; write eval_save_outputs: []"),                     \
-      "[]", "outputs to save while evaluating; only the empty list so far")                                  \
+    X(eval_save_outputs,       WORDS(config_output),                  "[]",                                  \
+      "what each evaluation saves of its last supervision step, as step_N_all_preds/NAME.npy")               \
     X(augment,                 BOOL,                                  "True",                                \
       "show each training puzzle under a random symmetry")                                                   \
     X(optimizer,               WORD(config_optimizer),                "adam_atan2",                          \
@@ -195,6 +209,17 @@
       "the loss head")                                                                                       \
     X(loss_type, WORD(config_loss), "stablemax_cross_entropy",                                               \
       "loss of the predicted tokens")
+
+/* Of one evaluator; names and defaults are those of the published class (evaluators/arc.py). */
+#define CONFIG_EVALUATOR_KEYS(X)                                                                             \
+    X(name,                    WORD(config_evaluator_kind),           "arc@ARC",                             \
+      "the evaluator")                                                                                       \
+    X(submission_K,            INT(1, 1000),                          "2",                                   \
+      "attempts at each test pair in submission.json")                                                       \
+    X(pass_Ks,                 INTS(1, 1000000),                      "[1, 2, 5, 10, 100, 1000]",            \
+      "K of each pass@K")                                                                                    \
+    X(aggregated_voting,       BOOL,                                  "True",                                \
+      "let the votes of all evaluations of a run count")
 
 /* clang-format on */
 #endif

@@ -40,7 +40,10 @@ typedef enum config_kind {
     CONFIG_FLOAT,
     CONFIG_STRING,
     CONFIG_LIST,
+    CONFIG_INTS,
     CONFIG_WORD,
+    CONFIG_WORDS,
+    CONFIG_EVALUATORS,
 } config_kind;
 
 typedef struct config_word {
@@ -51,27 +54,34 @@ typedef struct config_word {
 typedef struct config_rule {
     config_kind kind;
     bool nullable;
-    double low, high;         /* INT, FLOAT */
-    const config_word *words; /* WORD: words[enumerator] */
+    double low, high;         /* INT, INTS, FLOAT */
+    const config_word *words; /* WORD, WORDS: words[enumerator] */
     size_t word_count;
-    const char *refusal; /* LIST: why it must be empty, or NULL */
 } config_rule;
 
 typedef struct config_key {
     const char *name;
     config_rule rule;
-    size_t offset; /* of its field in train_config */
+    size_t offset; /* of its field in train_config, or in config_evaluator */
     const char *default_text, *help;
 } config_key;
 
 extern const config_key config_keys[];
 extern const size_t config_key_count;
 
+/* The keys of one evaluator; their names begin with "evaluators." */
+extern const config_key config_evaluator_keys[];
+extern const size_t config_evaluator_key_count;
+
+/* Frees what the fields of `keys` hold in the struct at `fields`. */
+void config_free_fields(void *fields, const config_key *keys, size_t count);
+
 /* ---- one value (config_value.c) ---------------------------------------------------------------------- */
 
-/* Sets the key's field from what a user wrote, under the key's rule. `place` stands in errors. */
-reel_status config_convert(train_config *config, const config_key *key, const config_node *node,
-                           const char *place, reel_error *error);
+/* Sets the key's field in the struct at `fields` from what a user wrote, under the key's rule. `place` stands
+ * in errors. */
+reel_status config_convert(void *fields, const config_key *key, const config_node *node, const char *place,
+                           reel_error *error);
 
 enum { CONFIG_RANGE_BYTES = 64 };
 

@@ -29,22 +29,64 @@ static cJSON *int_value(int64_t value, const config_rule *rule) {
     return cJSON_CreateRaw(text);
 }
 
+/* Adds an item, NULL without memory, to an array; without memory the array goes, too. */
+static bool add_item(cJSON **array, cJSON *item) {
+    if (*array && cJSON_AddItemToArray(*array, item))
+        return true;
+    cJSON_Delete(item);
+    cJSON_Delete(*array);
+    *array = NULL;
+    return false;
+}
+
 static cJSON *list_value(const config_strings *list) {
-    cJSON *const array = cJSON_CreateArray();
-    for (size_t i = 0; array && i < list->count; i++) {
-        cJSON *const item = cJSON_CreateString(list->items[i]);
-        if (!item) {
-            cJSON_Delete(array);
+    cJSON *array = cJSON_CreateArray();
+    for (size_t i = 0; i < list->count && add_item(&array, cJSON_CreateString(list->items[i])); i++) {
+    }
+    return array;
+}
+
+/* The words whose bits are set. */
+static cJSON *words_value(uint32_t set, const config_rule *rule) {
+    cJSON *array = cJSON_CreateArray();
+    for (size_t i = 0; i < rule->word_count; i++) {
+        if (set >> i & 1 && !add_item(&array, cJSON_CreateString(rule->words[i].word)))
+            break;
+    }
+    return array;
+}
+
+static cJSON *ints_value(const config_ints *list, const config_rule *rule) {
+    cJSON *array = cJSON_CreateArray();
+    for (size_t i = 0; i < list->count && add_item(&array, int_value(list->items[i], rule)); i++) {
+    }
+    return array;
+}
+
+static cJSON *value_of(const void *fields, const config_key *key);
+
+static cJSON *evaluator_value(const config_evaluator *evaluator) {
+    cJSON *const object = cJSON_CreateObject();
+    for (size_t i = 0; object && i < config_evaluator_key_count; i++) {
+        const config_key *const key = &config_evaluator_keys[i];
+        if (!cJSON_AddItemToObject(object, strchr(key->name, '.') + 1, value_of(evaluator, key))) {
+            cJSON_Delete(object);
             return NULL;
         }
-        cJSON_AddItemToArray(array, item);
+    }
+    return object;
+}
+
+static cJSON *evaluators_value(const config_evaluators *list) {
+    cJSON *array = cJSON_CreateArray();
+    for (size_t i = 0; i < list->count && add_item(&array, evaluator_value(&list->items[i])); i++) {
     }
     return array;
 }
 
 /* The value of a key, or NULL without memory. */
-static cJSON *value_of(const train_config *config, const config_key *key) {
-    const void *const field = (const char *)config + key->offset;
+static cJSON *value_of(const void *fields, const config_key *key) {
+    const void *const field = (const char *)fields + key->offset;
     int enumerator = 0;
     switch (key->rule.kind) {
     case CONFIG_BOOL:
@@ -57,9 +99,15 @@ static cJSON *value_of(const train_config *config, const config_key *key) {
         return *(char *const *)field ? cJSON_CreateString(*(char *const *)field) : cJSON_CreateNull();
     case CONFIG_LIST:
         return list_value(field);
+    case CONFIG_INTS:
+        return ints_value(field, &key->rule);
     case CONFIG_WORD:
         memcpy(&enumerator, field, sizeof enumerator);
         return cJSON_CreateString(key->rule.words[enumerator].word);
+    case CONFIG_WORDS:
+        return words_value(*(const uint32_t *)field, &key->rule);
+    case CONFIG_EVALUATORS:
+        return evaluators_value(field);
     }
     return NULL;
 }
@@ -156,7 +204,7 @@ static void limits_text(char out[static HELP_BYTES], const config_rule *rule) {
     char range[CONFIG_RANGE_BYTES];
     size_t used = 0;
     out[0] = '\0';
-    if (rule->kind == CONFIG_INT || rule->kind == CONFIG_FLOAT)
+    if (rule->high > rule->low)
         snprintf(out, HELP_BYTES, " [%s%s]", config_range(range, rule), rule->nullable ? ", or null" : "");
     for (size_t i = 0; i < rule->word_count && used < HELP_BYTES; i++) {
         if (!rule->words[i].refusal)
@@ -187,19 +235,25 @@ static void write_wrapped(FILE *out, const char *text) {
     fputc('\n', out);
 }
 
+/* "  lr=1e-4", then what it is for. */
+static void write_key(FILE *out, const char *name, const char *between, const config_key *key) {
+    char limits[HELP_BYTES], help[2 * HELP_BYTES];
+    limits_text(limits, &key->rule);
+    snprintf(help, sizeof help, "%s%s", key->help, limits);
+    fprintf(out, "  %s%s%s", name, between, key->default_text);
+    write_wrapped(out, help);
+}
+
 char *train_config_help(void) {
     char *text = NULL;
     size_t bytes = 0;
     FILE *const out = open_memstream(&text, &bytes);
     if (!out)
         return NULL;
-    for (size_t i = 0; i < config_key_count; i++) {
-        const config_key *const key = &config_keys[i];
-        char limits[HELP_BYTES], help[2 * HELP_BYTES];
-        limits_text(limits, &key->rule);
-        snprintf(help, sizeof help, "%s%s", key->help, limits);
-        fprintf(out, "  %s=%s", key->name, key->default_text);
-        write_wrapped(out, help);
-    }
+    for (size_t i = 0; i < config_key_count; i++)
+        write_key(out, config_keys[i].name, "=", &config_keys[i]);
+    fputs("\nOf each evaluator:\n", out);
+    for (size_t i = 0; i < config_evaluator_key_count; i++)
+        write_key(out, strchr(config_evaluator_keys[i].name, '.') + 1, ": ", &config_evaluator_keys[i]);
     return finish(out, &text);
 }

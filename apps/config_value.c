@@ -129,14 +129,15 @@ static bool is_number(const char *s) {
 
 const char *config_range(char out[static CONFIG_RANGE_BYTES], const config_rule *rule) {
     const int digits =
-        rule->kind == CONFIG_INT ? 16 : 15; /* whole numbers have at most 16, doubles keep 15 */
+        rule->kind == CONFIG_FLOAT ? 15 : 16; /* whole numbers have at most 16, doubles keep 15 */
     snprintf(out, CONFIG_RANGE_BYTES, "%.*g to %.*g", digits, rule->low, digits, rule->high);
     return out;
 }
 
 static reel_status to_number(const conversion *c, double *value) {
     const config_rule *const rule = &c->key->rule;
-    const char *const what = rule->kind == CONFIG_INT ? "a whole number" : "a number";
+    const bool whole = rule->kind == CONFIG_INT || rule->kind == CONFIG_INTS;
+    const char *const what = whole ? "a whole number" : "a number";
     const char *const text = c->node->text;
     char *end = NULL;
     if (c->node->kind != CONFIG_NODE_SCALAR || !is_number(text))
@@ -148,7 +149,7 @@ static reel_status to_number(const conversion *c, double *value) {
         char quoted[CONFIG_QUOTE_BYTES], range[CONFIG_RANGE_BYTES];
         return refuse(c, "%s is outside %s", config_quote(quoted, text), config_range(range, rule));
     }
-    if (rule->kind == CONFIG_INT && *value != floor(*value))
+    if (whole && *value != floor(*value))
         return expected(c, what, c->node);
     return REEL_OK;
 }
@@ -187,36 +188,48 @@ static reel_status to_string(const conversion *c, char **field) {
     return to_text(c, c->node, field);
 }
 
-/* A list that this version takes only empty: says what was asked for and why it is refused. */
-static reel_status refuse_item(const conversion *c, const config_node *item) {
-    char quoted[CONFIG_QUOTE_BYTES];
-    if (item->kind == CONFIG_NODE_MAP && item->children) /* `- name: arc@ARC` */
-        item = item->children;
-    const char *const text = item->kind == CONFIG_NODE_SCALAR ? item->text : "...";
-    return refuse(c, "'%s' refused: %s", config_quote(quoted, text), c->key->rule.refusal);
+/* ---- lists ------------------------------------------------------------------------------------------- */
+
+/* Room for the items of a list, zeroed, and their number; nothing for an empty one. */
+static reel_status make_room(const conversion *c, size_t item_bytes, void **items, size_t *count) {
+    *items = NULL;
+    *count = 0;
+    if (c->node->kind != CONFIG_NODE_LIST)
+        return expected(c, "a list such as [a, b]", c->node);
+    for (const config_node *item = c->node->children; item; item = item->next)
+        ++*count;
+    if (*count > 0)
+        *items = calloc(*count, item_bytes);
+    return *items || *count == 0 ? REEL_OK : no_memory(c);
 }
 
 static reel_status to_list(const conversion *c, config_strings *field) {
-    if (c->node->kind != CONFIG_NODE_LIST)
-        return expected(c, "a list such as [a, b]", c->node);
-    const config_node *const first = c->node->children;
-    if (!first)
-        return REEL_OK;
-    if (c->key->rule.refusal)
-        return refuse_item(c, first);
-    size_t count = 0;
-    for (const config_node *item = first; item; item = item->next)
-        count++;
-    field->items = calloc(count, sizeof *field->items);
-    if (!field->items)
-        return no_memory(c);
-    for (const config_node *item = first; item; item = item->next) {
-        const reel_status status = to_text(c, item, &field->items[field->count]);
-        if (status != REEL_OK)
-            return status;
-        field->count++;
+    void *room;
+    size_t count;
+    reel_status status = make_room(c, sizeof *field->items, &room, &count);
+    field->items = room;
+    for (const config_node *item = c->node->children; status == REEL_OK && field->count < count;
+         item = item->next) {
+        status = to_text(c, item, &field->items[field->count]);
+        field->count += status == REEL_OK;
     }
-    return REEL_OK;
+    return status;
+}
+
+static reel_status to_ints(const conversion *c, config_ints *field) {
+    void *room;
+    size_t count;
+    reel_status status = make_room(c, sizeof *field->items, &room, &count);
+    field->items = room;
+    for (const config_node *item = c->node->children; status == REEL_OK && field->count < count;
+         item = item->next) {
+        conversion of_item = *c;
+        of_item.node = item;
+        double value = 0;
+        status = to_number(&of_item, &value);
+        field->items[field->count++] = (int64_t)value;
+    }
+    return status;
 }
 
 /* "rope, learned or none": the words that this version takes. */
@@ -234,27 +247,105 @@ static void list_words(const config_rule *rule, char *out, size_t bytes) {
     }
 }
 
-static reel_status to_word(const conversion *c, void *field) {
+static reel_status read_word(const conversion *c, const config_node *node, int *enumerator) {
     const config_rule *const rule = &c->key->rule;
-    for (size_t i = 0; i < rule->word_count && c->node->kind == CONFIG_NODE_SCALAR; i++) {
-        if (strcmp(c->node->text, rule->words[i].word) != 0)
+    for (size_t i = 0; i < rule->word_count && node->kind == CONFIG_NODE_SCALAR; i++) {
+        if (strcmp(node->text, rule->words[i].word) != 0)
             continue;
         if (rule->words[i].refusal)
             return refuse(c, "'%s' refused: %s", rule->words[i].word, rule->words[i].refusal);
-        const int enumerator = (int)i;
-        _Static_assert(sizeof(config_model) == sizeof enumerator, "enumerations are stored as int");
-        memcpy(field, &enumerator, sizeof enumerator);
+        *enumerator = (int)i;
         return REEL_OK;
     }
     char words[REEL_MESSAGE_BYTES / 2];
     list_words(rule, words, sizeof words);
-    return expected(c, words, c->node);
+    return expected(c, words, node);
 }
 
-reel_status config_convert(train_config *config, const config_key *key, const config_node *node,
-                           const char *place, reel_error *error) {
+static reel_status to_word(const conversion *c, void *field) {
+    int enumerator = 0;
+    _Static_assert(sizeof(config_model) == sizeof enumerator, "enumerations are stored as int");
+    const reel_status status = read_word(c, c->node, &enumerator);
+    if (status == REEL_OK)
+        memcpy(field, &enumerator, sizeof enumerator);
+    return status;
+}
+
+static reel_status to_words(const conversion *c, uint32_t *field) {
+    if (c->node->kind != CONFIG_NODE_LIST)
+        return expected(c, "a list such as [a, b]", c->node);
+    for (const config_node *item = c->node->children; item; item = item->next) {
+        int enumerator = 0;
+        const reel_status status = read_word(c, item, &enumerator);
+        if (status != REEL_OK)
+            return status;
+        *field |= UINT32_C(1) << enumerator;
+    }
+    return REEL_OK;
+}
+
+/* ---- evaluators -------------------------------------------------------------------------------------- */
+
+/* The evaluator's keys carry the list's name in front: "evaluators.name". */
+static const config_key *find_evaluator_key(const char *word) {
+    for (size_t i = 0; i < config_evaluator_key_count; i++) {
+        if (strcmp(strchr(config_evaluator_keys[i].name, '.') + 1, word) == 0)
+            return &config_evaluator_keys[i];
+    }
+    return NULL;
+}
+
+static const config_node *child_named(const config_node *map, const char *word) {
+    for (const config_node *child = map->children; child; child = child->next) {
+        if (strcmp(child->key, word) == 0)
+            return child;
+    }
+    return NULL;
+}
+
+static reel_status convert_default(config_evaluator *e, const config_key *key, reel_error *error) {
+    config_node *tree = NULL;
+    reel_status status = config_tree_read(&tree, "default value", CONFIG_WITHOUT_LINES, key->default_text,
+                                          strlen(key->default_text), error);
+    if (status == REEL_OK)
+        status = config_convert(e, key, tree, "default value", error);
+    config_tree_free(tree);
+    return status;
+}
+
+/* `{name: arc@ARC, submission_K: 2}`: the name must be there, the rest has defaults. */
+static reel_status to_evaluator(const conversion *c, const config_node *map, config_evaluator *e) {
+    char quoted[CONFIG_QUOTE_BYTES];
+    if (map->kind != CONFIG_NODE_MAP || !child_named(map, "name"))
+        return expected(c, "a list of evaluators such as [{name: arc@ARC}]", map);
+    for (const config_node *child = map->children; child; child = child->next) {
+        if (!find_evaluator_key(child->key))
+            return refuse(c, "an evaluator has no key '%s'", config_quote(quoted, child->key));
+    }
+    reel_status status = REEL_OK;
+    for (size_t i = 0; i < config_evaluator_key_count && status == REEL_OK; i++) {
+        const config_key *const key = &config_evaluator_keys[i];
+        const config_node *const node = child_named(map, strchr(key->name, '.') + 1);
+        status = node ? config_convert(e, key, node, c->place, c->error) : convert_default(e, key, c->error);
+    }
+    return status;
+}
+
+static reel_status to_evaluators(const conversion *c, config_evaluators *field) {
+    void *room;
+    size_t count;
+    reel_status status = make_room(c, sizeof *field->items, &room, &count);
+    field->items = room;
+    for (const config_node *item = c->node->children; status == REEL_OK && field->count < count;
+         item = item->next)
+        status = to_evaluator(c, item, &field->items[field->count++]);
+    return status;
+}
+
+reel_status config_convert(void *fields, const config_key *key, const config_node *node, const char *place,
+                           reel_error *error) {
     const conversion c = {.key = key, .node = node, .place = place, .error = error};
-    void *const field = (char *)config + key->offset;
+    void *const field = (char *)fields + key->offset;
     double value = 0;
     reel_status status = REEL_ERROR_STATE;
     switch (key->rule.kind) {
@@ -271,8 +362,14 @@ reel_status config_convert(train_config *config, const config_key *key, const co
         return to_string(&c, field);
     case CONFIG_LIST:
         return to_list(&c, field);
+    case CONFIG_INTS:
+        return to_ints(&c, field);
     case CONFIG_WORD:
         return to_word(&c, field);
+    case CONFIG_WORDS:
+        return to_words(&c, field);
+    case CONFIG_EVALUATORS:
+        return to_evaluators(&c, field);
     }
     return status;
 }

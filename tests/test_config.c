@@ -157,12 +157,40 @@ START_TEST(test_config_reads_the_published_file_and_commands) {
     ck_assert_str_eq(config.run_name, "pretrain_mlp_t_sudoku");
     ck_assert_str_eq(config.project_name, "Sudoku-extreme-1k-aug-1000-ACT-reel");
 
-    expect_refused(
-        PARSE_FILE(published),
-        "config.yaml:10: evaluators: 'arc@ARC' refused: task evaluators such as arc@ARC are not in "
-        "this version; write evaluators: []");
+    expect_ok(PARSE_FILE(published));
+    ck_assert_uint_eq(config.evaluators.count, 1);
     expect_ok(PARSE("", "arch.name=recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
                     "arch.loss.name=losses@ACTLossHead", "hydra.run.dir=x"));
+}
+END_TEST
+
+START_TEST(test_config_reads_evaluators_and_outputs) {
+    expect_ok(
+        PARSE("data_paths: [d]\nevaluators:\n  - name: arc@ARC\n    submission_K: 3\n    pass_Ks: [1, 7]\n"
+              "  - {name: arc@ARC, aggregated_voting: False}\n",
+              "eval_save_outputs=[preds, q_halt_logits]"));
+    ck_assert_uint_eq(config.evaluators.count, 2);
+    const config_evaluator *const e = config.evaluators.items;
+    ck_assert_int_eq(e[0].name, CONFIG_EVALUATOR_ARC);
+    ck_assert_int_eq(e[0].submission_K, 3);
+    ck_assert_uint_eq(e[0].pass_Ks.count, 2);
+    ck_assert_int_eq(e[0].pass_Ks.items[1], 7);
+    ck_assert(e[0].aggregated_voting);
+    ck_assert_int_eq(e[1].submission_K, 2);
+    ck_assert_uint_eq(e[1].pass_Ks.count, 6);
+    ck_assert_int_eq(e[1].pass_Ks.items[5], 1000);
+    ck_assert(!e[1].aggregated_voting);
+    ck_assert_uint_eq(config.eval_save_outputs,
+                      1u << CONFIG_OUTPUT_PREDS | 1u << CONFIG_OUTPUT_Q_HALT_LOGITS);
+
+    char *const written = train_config_json(&config);
+    ck_assert_ptr_nonnull(strstr(written,
+                                 "\"evaluators\":[{\"name\":\"arc@ARC\",\"submission_K\":3,\"pass_Ks\":[1,7],"
+                                 "\"aggregated_voting\":true},{\"name\":\"arc@ARC\",\"submission_K\":2,"));
+    ck_assert_ptr_nonnull(strstr(written, "\"eval_save_outputs\":[\"preds\",\"q_halt_logits\"]"));
+    expect_ok(PARSE_FILE(written));
+    ck_assert_int_eq(config.evaluators.items[0].pass_Ks.items[1], 7);
+    free(written);
 }
 END_TEST
 
@@ -517,13 +545,19 @@ START_TEST(test_config_refuses_what_this_version_lacks_and_says_why) {
          "or "
          "float32"},
         {"evaluators: [{}]", NULL,
-         "config.yaml:1: evaluators: '...' refused: task evaluators such as arc@ARC are not in this version; "
-         "write "
-         "evaluators: []"},
-        {"", "eval_save_outputs=[preds]",
-         "argument 'eval_save_outputs=[preds]': eval_save_outputs: 'preds' refused: saving predictions is "
-         "not in "
-         "this version; write eval_save_outputs: []"},
+         "config.yaml:1: evaluators: expected a list of evaluators such as [{name: arc@ARC}], got a map of "
+         "keys"},
+        {"evaluators: arc@ARC", NULL,
+         "config.yaml:1: evaluators: expected a list such as [a, b], got 'arc@ARC'"},
+        {"evaluators: [{name: maze@Maze}]", NULL,
+         "config.yaml:1: evaluators.name: expected arc@ARC, got 'maze@Maze'"},
+        {"evaluators: [{name: arc@ARC, submissions: 2}]", NULL,
+         "config.yaml:1: evaluators: an evaluator has no key 'submissions'"},
+        {"evaluators: [{name: arc@ARC, pass_Ks: [1, 0]}]", NULL,
+         "config.yaml:1: evaluators.pass_Ks: 0 is outside 1 to 1000000"},
+        {"", "eval_save_outputs=[predictions]",
+         "argument 'eval_save_outputs=[predictions]': eval_save_outputs: expected inputs, labels, "
+         "puzzle_identifiers, logits, preds, q_halt_logits or q_continue_logits, got 'predictions'"},
 #ifndef REEL_HAVE_CUDA
         {"device: cuda", NULL,
          "config.yaml:1: device: 'cuda' refused: this build has no CUDA; use device: cpu"},
@@ -770,6 +804,7 @@ int main(void) {
     tcase_add_test(tests, test_config_has_published_defaults);
     tcase_add_test(tests, test_config_reads_nested_and_dotted_keys_alike);
     tcase_add_test(tests, test_config_reads_the_published_file_and_commands);
+    tcase_add_test(tests, test_config_reads_evaluators_and_outputs);
     tcase_add_test(tests, test_config_arguments_win_and_the_last_one_most);
     tcase_add_test(tests, test_config_reads_all_spellings_of_a_bool);
     tcase_add_test(tests, test_config_reads_all_spellings_of_a_number);
