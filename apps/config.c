@@ -135,6 +135,7 @@ typedef struct source {
     layer layer;
     const char *name; /* in errors */
     char name_buffer[CONFIG_QUOTE_BYTES + 16];
+    char *path; /* of a file that another one builds on, else NULL */
     config_node *tree;
 } source;
 
@@ -144,12 +145,22 @@ typedef struct slot {
     const source *from;
 } slot;
 
+enum { BASES_MAX = 4 }; /* files that one configuration builds on, directly or not */
+
 typedef struct loader {
     slot slots[KEY_COUNT];
-    source *sources; /* one per default, then the file, then the arguments */
-    size_t source_count;
+    source *sources; /* one per default, then the files, then the arguments */
+    size_t source_count, sources_used;
+    int base_count;
     reel_error *error;
 } loader;
+
+static source *next_source(loader *l, layer of, const char *name) {
+    source *const from = &l->sources[l->sources_used++];
+    from->layer = of;
+    from->name = name;
+    return from;
+}
 
 /* Fails with "config.yaml:12: ...". */
 static reel_status refuse(const loader *l, const source *from, int line, const char *format, ...)
@@ -172,14 +183,14 @@ static reel_status unknown_key(const loader *l, const source *from, int line, co
     return refuse(l, from, line, "unknown key '%s'; --help lists all keys", quoted);
 }
 
-/* run_dir and checkpoint_path name one thing: given as an argument, one replaces the other of the file, so
- * that an all_config.yaml can be run again elsewhere. */
+/* Where two keys name one thing, one given as an argument replaces the other of the file, so that an
+ * all_config.yaml can be run again elsewhere. */
 static void drop_other_name(loader *l, const config_key *key) {
-    static const char *const names[] = {"run_dir", "checkpoint_path"};
-    for (int i = 0; i < 2; i++) {
-        if (strcmp(key->name, names[i]) != 0)
+    static const char *const names[][2] = {{"run_dir", "checkpoint_path"}, {"data_paths", "data_path"}};
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(key->name, names[i / 2][i % 2]) != 0)
             continue;
-        const size_t other = (size_t)(find_key(names[1 - i]) - config_keys);
+        const size_t other = (size_t)(find_key(names[i / 2][1 - i % 2]) - config_keys);
         if (l->slots[other].from->layer == LAYER_FILE)
             l->slots[other] = (slot){.node = l->sources[other].tree, .from = &l->sources[other]};
     }
@@ -189,7 +200,7 @@ static void drop_other_name(loader *l, const config_key *key) {
 static reel_status put(loader *l, const source *from, const config_key *key, const config_node *node) {
     slot *const place = &l->slots[key - config_keys];
     /* YAML's own duplicates are refused by its reader; these are a nested and a dotted form of one key. */
-    if (from->layer == LAYER_FILE && place->from->layer == LAYER_FILE)
+    if (from->layer == LAYER_FILE && place->from == from)
         return refuse(l, from, node->line, "duplicate key '%s', first given in line %d", key->name,
                       place->node->line);
     if (from->layer == LAYER_ARGUMENT)
@@ -218,23 +229,33 @@ static reel_status choose_arch(const loader *l, const source *from, const config
                   config_quote(quoted, node->text), refusal);
 }
 
-/* Hydra's list of what a configuration is composed of: `- arch: trm` and `- _self_`. */
-static reel_status read_defaults(const loader *l, const source *from, const config_node *list) {
+static bool is_self(const config_node *item) {
+    return item->kind == CONFIG_NODE_SCALAR && strcmp(item->text, "_self_") == 0;
+}
+
+static reel_status gather_base(loader *l, const source *from, const config_node *item);
+
+/* Hydra's list of what a configuration is composed of, in order: `- arch: trm`, `- NAME` for the values of
+ * NAME.yaml in the same folder, and last `- _self_`. */
+static reel_status read_defaults(loader *l, const source *from, const config_node *list) {
     if (list->kind != CONFIG_NODE_LIST)
         return refuse(l, from, list->line, "defaults: expected a list such as [arch: trm, _self_]");
     bool self_seen = false;
     for (const config_node *item = list->children; item; item = item->next) {
         const config_node *const choice = item->kind == CONFIG_NODE_MAP ? item->children : NULL;
         reel_status status = REEL_OK;
-        if (item->kind == CONFIG_NODE_SCALAR && strcmp(item->text, "_self_") == 0)
+        if (is_self(item))
             self_seen = true;
-        else if (!choice || choice->next || choice->kind != CONFIG_NODE_SCALAR ||
-                 strcmp(choice->key, "arch") != 0)
-            status = refuse(l, from, item->line, "defaults: only 'arch: trm' and _self_ are known here");
-        else if (self_seen) /* Hydra would let the architecture's values win over this file's */
+        else if (self_seen) /* Hydra would let its values win over this file's */
             status = refuse(l, from, item->line, "defaults: _self_ must come last");
-        else
+        else if (item->kind == CONFIG_NODE_SCALAR)
+            status = gather_base(l, from, item);
+        else if (choice && !choice->next && choice->kind == CONFIG_NODE_SCALAR &&
+                 strcmp(choice->key, "arch") == 0)
             status = choose_arch(l, from, choice);
+        else
+            status = refuse(l, from, item->line,
+                            "defaults: only 'arch: NAME', a file's name and _self_ are known here");
         if (status != REEL_OK)
             return status;
     }
@@ -248,7 +269,7 @@ static reel_status gather(loader *l, const source *from, const char *path, const
     if (strcmp(path, "hydra") == 0 || strncmp(path, "hydra.", strlen("hydra.")) == 0)
         return REEL_OK; /* settings of the program that read the published configuration */
     if (strcmp(path, "defaults") == 0)
-        return read_defaults(l, from, node);
+        return REEL_OK; /* read before all else */
     const bool scalar = node->kind == CONFIG_NODE_SCALAR;
     if (strcmp(path, "arch") == 0 && scalar && !config_is_null(node))
         return choose_arch(l, from, node);
@@ -280,9 +301,8 @@ static reel_status gather_map(loader *l, const source *from, const char *path, c
     return REEL_OK;
 }
 
-static reel_status gather_default(loader *l, source *from, const config_key *key) {
-    from->layer = LAYER_DEFAULT;
-    from->name = "default value";
+static reel_status gather_default(loader *l, const config_key *key) {
+    source *const from = next_source(l, LAYER_DEFAULT, "default value");
     const reel_status status = config_tree_read(&from->tree, from->name, CONFIG_WITHOUT_LINES,
                                                 key->default_text, strlen(key->default_text), l->error);
     if (status == REEL_OK)
@@ -290,23 +310,50 @@ static reel_status gather_default(loader *l, source *from, const config_key *key
     return status;
 }
 
-static reel_status gather_text(loader *l, source *from, const char *name, const char *text, size_t bytes) {
-    from->layer = LAYER_FILE;
-    from->name = name;
-    const reel_status status = config_tree_read(&from->tree, name, CONFIG_WITH_LINES, text, bytes, l->error);
-    if (status != REEL_OK)
+static reel_status gather_text(loader *l, source *from, const char *text, size_t bytes) {
+    reel_status status = config_tree_read(&from->tree, from->name, CONFIG_WITH_LINES, text, bytes, l->error);
+    if (status != REEL_OK || config_is_null(from->tree)) /* nothing but comments */
         return status;
-    if (from->tree->kind == CONFIG_NODE_MAP)
-        return gather_map(l, from, "", from->tree);
-    if (config_is_null(from->tree)) /* nothing but comments */
-        return REEL_OK;
-    return refuse(l, from, from->tree->line, "expected lines of the form `key: value`");
+    if (from->tree->kind != CONFIG_NODE_MAP)
+        return refuse(l, from, from->tree->line, "expected lines of the form `key: value`");
+    for (const config_node *child = from->tree->children; child && status == REEL_OK; child = child->next) {
+        if (strcmp(child->key, "defaults") == 0)
+            status = read_defaults(l, from, child);
+    }
+    return status == REEL_OK ? gather_map(l, from, "", from->tree) : status;
+}
+
+static reel_status read_file(const char *path, char **text, size_t *bytes, reel_error *error);
+
+/* Takes in NAME.yaml beside the file that names it. */
+static reel_status gather_base(loader *l, const source *from, const config_node *item) {
+    char quoted[CONFIG_QUOTE_BYTES];
+    if (item->text[0] == '\0' || item->text[0] == '.' || strchr(item->text, '/'))
+        return refuse(l, from, item->line, "defaults: '%s' is not the name of a file in the same folder",
+                      config_quote(quoted, item->text));
+    if (l->base_count++ == BASES_MAX)
+        return refuse(l, from, item->line, "defaults: more than %d files build on each other", BASES_MAX);
+    const char *const slash = strrchr(from->name, '/');
+    const int folder_bytes = slash ? (int)(slash + 1 - from->name) : 0;
+    source *const base = next_source(l, LAYER_FILE, NULL);
+    if (asprintf(&base->path, "%.*s%s.yaml", folder_bytes, from->name, item->text) < 0) {
+        base->path = NULL;
+        return reel_fail(l->error, REEL_ERROR_MEMORY, "%s: no memory left to read it", from->name);
+    }
+    base->name = base->path;
+    char *text = NULL;
+    size_t bytes = 0;
+    reel_status status = read_file(base->path, &text, &bytes, l->error);
+    if (status == REEL_OK)
+        status = gather_text(l, base, text, bytes);
+    free(text);
+    return status;
 }
 
 /* key=value, +key=value or ++key=value */
-static reel_status gather_argument(loader *l, source *from, const char *argument) {
+static reel_status gather_argument(loader *l, const char *argument) {
     char quoted[CONFIG_QUOTE_BYTES], path[4 * NAME_BYTES];
-    from->layer = LAYER_ARGUMENT;
+    source *const from = next_source(l, LAYER_ARGUMENT, NULL);
     from->name = from->name_buffer;
     snprintf(from->name_buffer, sizeof from->name_buffer, "argument '%s'", config_quote(quoted, argument));
     if (argument[0] == '~')
@@ -386,14 +433,13 @@ static reel_status convert(const loader *l, train_config *config, const config_k
 
 static reel_status load_all(loader *l, train_config *config, const char *name, const char *text, size_t bytes,
                             int argument_count, char *const *arguments) {
-    source *from = l->sources;
     reel_status status = REEL_OK;
     for (size_t i = 0; status == REEL_OK && i < KEY_COUNT; i++)
-        status = gather_default(l, from++, &config_keys[i]);
+        status = gather_default(l, &config_keys[i]);
     if (status == REEL_OK)
-        status = gather_text(l, from++, name, text, bytes);
+        status = gather_text(l, next_source(l, LAYER_FILE, name), text, bytes);
     for (int i = 0; status == REEL_OK && i < argument_count; i++)
-        status = gather_argument(l, from++, arguments[i]);
+        status = gather_argument(l, arguments[i]);
     for (size_t i = 0; status == REEL_OK && i < KEY_COUNT; i++)
         status = convert(l, config, &config_keys[i]);
     if (status == REEL_OK)
@@ -406,13 +452,15 @@ static reel_status load_all(loader *l, train_config *config, const char *name, c
 reel_status train_config_parse(train_config *config, const char *name, const char *text, size_t bytes,
                                int argument_count, char *const *arguments, reel_error *error) {
     memset(config, 0, sizeof *config);
-    loader l = {.source_count = (size_t)KEY_COUNT + 1 + (size_t)argument_count, .error = error};
+    loader l = {.source_count = (size_t)KEY_COUNT + 1 + BASES_MAX + (size_t)argument_count, .error = error};
     l.sources = calloc(l.source_count, sizeof *l.sources);
     if (!l.sources)
         return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory left to read it", name);
     const reel_status status = load_all(&l, config, name, text, bytes, argument_count, arguments);
-    for (size_t i = 0; i < l.source_count; i++)
+    for (size_t i = 0; i < l.source_count; i++) {
         config_tree_free(l.sources[i].tree);
+        free(l.sources[i].path);
+    }
     free(l.sources);
     if (status != REEL_OK)
         train_config_free(config);

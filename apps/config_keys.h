@@ -95,6 +95,8 @@
 #define CONFIG_RUN_KEYS(X)                                                                                   \
     X(data_paths,              LIST,                                  "[]",                                  \
       "training data: a Sudoku CSV file, or sudoku:SIDE:COUNT for puzzles made on the spot")               \
+    X(data_path,               STRING,                                "null",                                \
+      "HRM's name of data_paths with one entry")                                                             \
     X(data_paths_test,         LIST,                                  "[]",                                  \
       "test data, of the same forms; empty: no evaluation")                                                  \
     X(evaluators,              EVALUATORS,                            "[]",                                  \

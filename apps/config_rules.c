@@ -10,7 +10,10 @@
 /* ---- checks ------------------------------------------------------------------------------------------ */
 
 static reel_status check_data(const train_config *c, const char *name, reel_error *error) {
-    if (c->data_paths.count == 0)
+    if (c->data_paths.count > 0 && c->data_path)
+        return reel_fail(error, REEL_ERROR_ARGUMENT,
+                         "%s: data_path and data_paths are two names of one thing; give one of them", name);
+    if (c->data_paths.count == 0 && !c->data_path)
         return reel_fail(
             error, REEL_ERROR_ARGUMENT,
             "%s: data_paths: no training data; give Sudoku CSV files, or puzzles made on the spot: "
@@ -160,13 +163,26 @@ static char *default_run_dir(const train_config *config) {
     return run_dir;
 }
 
+/* data_path becomes the one entry of data_paths. */
+static bool complete_data(train_config *config) {
+    if (!config->data_path)
+        return true;
+    config->data_paths.items = calloc(1, sizeof *config->data_paths.items);
+    if (!config->data_paths.items)
+        return false;
+    config->data_paths.items[0] = config->data_path;
+    config->data_paths.count = 1;
+    config->data_path = NULL;
+    return true;
+}
+
 reel_status config_complete(train_config *config, const char *name, reel_error *error) {
     if (config->eval_interval == 0)
         config->eval_interval = config->epochs;
     if (config->device == CONFIG_DEVICE_AUTO)
         config->device = CONFIG_DEVICE_CPU;
-    bool complete = true;
-    if (!config->project_name)
+    bool complete = complete_data(config);
+    if (complete && !config->project_name)
         complete &= (config->project_name = project_name_of(config->data_paths.items[0])) != NULL;
     if (complete && !config->run_name)
         complete &= (config->run_name = run_name_of(config)) != NULL;

@@ -194,6 +194,51 @@ START_TEST(test_config_reads_evaluators_and_outputs) {
 }
 END_TEST
 
+static void write_text(const char *path, const char *text) {
+    FILE *const file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(test_config_builds_on_another_file) {
+    char folder[] = "/tmp/reel-config-XXXXXX", base[64], path[64], loop[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(base, sizeof base, "%s/base.yaml", folder);
+    snprintf(path, sizeof path, "%s/more.yaml", folder);
+    snprintf(loop, sizeof loop, "%s/loop.yaml", folder);
+    write_text(base, "data_paths: [d]\nlr: 1\nseed: 1\narch: {hidden_size: 64, L_cycles: 5}\n");
+    write_text(path, "lr: 2\narch: {L_cycles: 4}\ndefaults: [base, _self_]\n");
+    write_text(loop, "defaults: [loop, _self_]\n");
+    expect_ok(train_config_load(&config, path, 1, (char *[]){"arch.hidden_size=32"}, &error));
+    ck_assert_str_eq(config.data_paths.items[0], "d");
+    ck_assert_double_eq(config.lr, 2);
+    ck_assert_int_eq(config.seed, 1);
+    ck_assert_int_eq(config.arch.L_cycles, 4);
+    ck_assert_int_eq(config.arch.hidden_size, 32);
+    end();
+    ck_assert_int_eq(train_config_load(&config, loop, 0, NULL, &error), REEL_ERROR_ARGUMENT);
+    ck_assert_ptr_nonnull(
+        strstr(error.message, "loop.yaml:1: defaults: more than 4 files build on each other"));
+    unlink(base);
+    unlink(path);
+    unlink(loop);
+    rmdir(folder);
+}
+END_TEST
+
+START_TEST(test_config_takes_data_path_as_hrm_names_it) {
+    char text[] = "data_path: data/arc-aug-1000";
+    begin();
+    expect_ok(train_config_parse(&config, "config.yaml", text, strlen(text), 0, NULL, &error));
+    ck_assert_uint_eq(config.data_paths.count, 1);
+    ck_assert_str_eq(config.data_paths.items[0], "data/arc-aug-1000");
+    ck_assert_ptr_null(config.data_path);
+    expect_ok(PARSE_FILE("data_path: data/arc-aug-1000")); /* data_paths is an argument there */
+    ck_assert_str_eq(config.data_paths.items[0], "a.csv");
+}
+END_TEST
+
 START_TEST(test_config_arguments_win_and_the_last_one_most) {
     expect_ok(PARSE("lr: 1\nseed: 1\nema: False\n", "lr=2", "+lr=3", "++seed=4", "ema=True",
                     "data_paths=[b.csv, 'c d.csv',sudoku:6:1000]", "arch={L_cycles: 2}"));
@@ -529,8 +574,16 @@ START_TEST(test_config_refuses_what_this_version_lacks_and_says_why) {
          "config.yaml:2: arch: 'trm_hier6' refused: this version trains trm only; arch: trm is available"},
         {"defaults: [_self_, arch: trm]", NULL, "config.yaml:1: defaults: _self_ must come last"},
         {"defaults:\n - optimizer: x\n", NULL,
-         "config.yaml:2: defaults: only 'arch: trm' and _self_ are known here"},
-        {"defaults: [{}]", NULL, "config.yaml:1: defaults: only 'arch: trm' and _self_ are known here"},
+         "config.yaml:2: defaults: only 'arch: NAME', a file's name and _self_ are known here"},
+        {"defaults: [{}]", NULL,
+         "config.yaml:1: defaults: only 'arch: NAME', a file's name and _self_ are known here"},
+        {"defaults: [base]", NULL, "base.yaml: No such file or directory"},
+        {"defaults: [../base]", NULL,
+         "config.yaml:1: defaults: '../base' is not the name of a file in the same folder"},
+        {"defaults: [/etc/base]", NULL,
+         "config.yaml:1: defaults: '/etc/base' is not the name of a file in the same folder"},
+        {"", "data_path=x",
+         "config.yaml: data_path and data_paths are two names of one thing; give one of them"},
         {"defaults: trm", NULL, "config.yaml:1: defaults: expected a list such as [arch: trm, _self_]"},
         {"arch.name: recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1", NULL,
          "config.yaml:1: arch.name: 'recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1' refused: this "
@@ -805,6 +858,8 @@ int main(void) {
     tcase_add_test(tests, test_config_reads_nested_and_dotted_keys_alike);
     tcase_add_test(tests, test_config_reads_the_published_file_and_commands);
     tcase_add_test(tests, test_config_reads_evaluators_and_outputs);
+    tcase_add_test(tests, test_config_builds_on_another_file);
+    tcase_add_test(tests, test_config_takes_data_path_as_hrm_names_it);
     tcase_add_test(tests, test_config_arguments_win_and_the_last_one_most);
     tcase_add_test(tests, test_config_reads_all_spellings_of_a_bool);
     tcase_add_test(tests, test_config_reads_all_spellings_of_a_number);
