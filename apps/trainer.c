@@ -118,7 +118,7 @@ static reel_model_config model_config(const train_config *config, const reel_dat
         [CONFIG_DTYPE_FLOAT64] = REEL_F64,
     };
     return (reel_model_config){
-        .arch = "trm", /* the one that the configuration lets through */
+        .arch = "trm",
         .seq_len = data->seq_len,
         .vocab_size = data->vocab_size,
         .num_puzzle_identifiers = data->num_puzzle_identifiers,

@@ -160,7 +160,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
 }
 
 static settings settings_from(int argc, char **argv) {
-    settings s = {.model = reel_model_config_default(), .batch = 16, .steps = 5};
+    settings s = {.model = reel_model_config_default("trm"), .batch = 16, .steps = 5};
     s.model.mlp_t = true;
     s.model.forward_dtype = REEL_F32;
     s.model.seq_len = 81;

@@ -133,14 +133,15 @@ static void draw_least_steps(reel_context *ctx, const reel_model_config *c, reel
 }
 
 /* Which rows halt now, (B) u8: the last step, or in training what the halting head says, unless exploring. */
-static reel_tensor *halt(reel_context *ctx, const reel_model_config *c, reel_carry *carry,
+static reel_tensor *halt(reel_context *ctx, const reel_model *model, reel_carry *carry,
                          const reel_outputs *out, reel_tensor *is_last, reel_tensor *steps, uint32_t step,
                          reel_act_mode mode) {
+    const reel_model_config *c = reel_model_config_of(model);
     if (mode == REEL_ACT_EVALUATE || c->halt_max_steps == 1)
         return is_last;
     draw_least_steps(ctx, c, carry, step);
     reel_tensor *least = reel_cast(ctx, carry->least_steps, steps->dtype);
-    reel_tensor *threshold = c->no_ACT_continue ? carry->zero : out->q_continue;
+    reel_tensor *threshold = reel_model_halts_against_continue(model) ? out->q_continue : carry->zero;
     reel_tensor *signal = reel_lt(ctx, threshold, out->q_halt);
     reel_tensor *either = reel_where(ctx, is_last, is_last, signal);
     reel_tensor *allowed = reel_le(ctx, least, steps);
@@ -270,7 +271,7 @@ reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_c
     r.outputs = reel_model_forward(ctx, model, inputs, carry->puzzle_rows, latents);
     const grading g = grade(ctx, carry, r.outputs.logits, labels);
     reel_tensor *is_last = reel_le(ctx, carry->halt_max_steps, steps);
-    reel_tensor *halted = halt(ctx, c, carry, &r.outputs, is_last, steps, step, mode);
+    reel_tensor *halted = halt(ctx, model, carry, &r.outputs, is_last, steps, step, mode);
     r.predictions = g.predictions;
     r.correct = g.is_correct;
 

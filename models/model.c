@@ -4,14 +4,22 @@
 #include <reel/model.h>
 #include <reel/nn.h>
 #include <reel/ops.h>
-#include <reel/trm.h>
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A new architecture is a file and a line here. */
-static const reel_architecture *const architectures[] = {&reel_trm};
+/* The columns of REEL_ARCHITECTURES from the first default on. */
+typedef struct own_defaults {
+    int64_t H_cycles, L_cycles, H_layers, L_layers, num_heads, puzzle_emb_len;
+    bool no_ACT_continue, one_step_gradient, separate_networks;
+} own_defaults;
+
+#define ARCHITECTURE(ID, name, ...)        &reel_##name,
+#define DEFAULTS(ID, name, published, ...) {__VA_ARGS__},
+static const reel_architecture *const architectures[] = {REEL_ARCHITECTURES(ARCHITECTURE)};
+static const own_defaults defaults[] = {REEL_ARCHITECTURES(DEFAULTS)};
+enum { ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
 
 /* Parameters take the draws 0, 1, 2 ... of REEL_STREAM_INIT, the initial latents those from here on. */
 enum { FIRST_LATENT_DRAW = 1 << 20 };
@@ -20,62 +28,83 @@ struct reel_model {
     reel_context *ctx;
     reel_model_config config;
     const reel_architecture *architecture;
-    void *state; /* the architecture's */
     int64_t puzzle_tokens;
     reel_parameters *parameters;
     reel_tensor *embed_tokens; /* (V, D) */
     reel_tensor *embed_pos;    /* (T, D), for learned positions */
     reel_linear_layer lm_head; /* (V, D) */
     reel_linear_layer q_head;  /* (2, D) */
+    reel_network networks[REEL_LEVELS];
+    reel_rotary_table rotary; /* empty unless positions are rotary and tokens are mixed by attention */
     reel_tensor *latent_init[REEL_MAX_LATENTS];
     reel_tensor *puzzle_emb;
 };
 
-reel_model_config reel_model_config_default(void) {
+/* ---- configuration
+ * ------------------------------------------------------------------------------------------- */
+
+/* Its place in the table, ARCHITECTURES when it has none. */
+static int index_of(const char *name) {
+    int i = 0;
+    while (i < ARCHITECTURES && !(name && strcmp(architectures[i]->name, name) == 0))
+        i++;
+    return i;
+}
+
+reel_model_config reel_model_config_default(const char *arch) {
+    const int index = index_of(arch);
+    const own_defaults *own = &defaults[index < ARCHITECTURES ? index : 0];
     return (reel_model_config){
-        .arch = "trm",
+        .arch = arch,
         .num_puzzle_identifiers = 1,
         .hidden_size = 512,
-        .num_heads = 8,
+        .num_heads = own->num_heads,
         .expansion = 4,
-        .H_cycles = 3,
-        .L_cycles = 6,
-        .L_layers = 2,
+        .H_cycles = own->H_cycles,
+        .L_cycles = own->L_cycles,
+        .H_layers = own->H_layers,
+        .L_layers = own->L_layers,
         .puzzle_emb_ndim = 512,
-        .puzzle_emb_len = 16,
+        .puzzle_emb_len = own->puzzle_emb_len,
         .pos_encodings = REEL_POS_ROPE,
         .rope_theta = 10000,
         .rms_norm_eps = 1e-5,
         .round_width = 256,
         .halt_max_steps = 16,
         .halt_exploration_prob = 0.1,
-        .no_ACT_continue = true,
+        .no_ACT_continue = own->no_ACT_continue,
+        .one_step_gradient = own->one_step_gradient,
+        .separate_networks = own->separate_networks,
         .loss_type = REEL_LOSS_STABLEMAX,
         .forward_dtype = REEL_BF16,
     };
 }
 
-/* ---- making one
- * ---------------------------------------------------------------------------------------------- */
-
-static const reel_architecture *architecture_named(const char *name) {
-    for (size_t i = 0; i < sizeof architectures / sizeof architectures[0]; i++)
-        if (name && strcmp(architectures[i]->name, name) == 0)
-            return architectures[i];
-    return NULL;
+/* What the sizes that an architecture uses break. */
+static const char *own_fault(const reel_model_config *c, const reel_architecture *architecture) {
+    const int64_t most_cycles = 1 << 24, most_layers = 1024;
+    const unsigned uses = architecture->uses;
+    if (uses & REEL_USES_CYCLES &&
+        (c->H_cycles < 1 || c->H_cycles > most_cycles || c->L_cycles < 1 || c->L_cycles > most_cycles))
+        return "H_cycles and L_cycles must be at least 1 and at most 2^24";
+    if (uses & REEL_USES_H_LAYERS && (c->H_layers < 1 || c->H_layers > most_layers))
+        return "H_layers must be at least 1 and at most 1024";
+    if (uses & REEL_USES_L_LAYERS && (c->L_layers < 1 || c->L_layers > most_layers))
+        return "L_layers must be at least 1 and at most 1024";
+    return architecture->fault ? architecture->fault(c) : NULL;
 }
 
-/* NULL when the configuration makes a model, else what it breaks. */
-static const char *config_fault(const reel_model_config *c) {
+const char *reel_model_config_fault(const reel_model_config *c) {
     const int64_t limit = 1 << 24; /* keeps every product of two sizes far from overflow */
-    const int64_t sizes[] = {c->seq_len,       c->vocab_size, c->num_puzzle_identifiers,
-                             c->hidden_size,   c->num_heads,  c->H_cycles,
-                             c->L_cycles,      c->L_layers,   c->round_width,
-                             c->halt_max_steps};
+    const int64_t sizes[] = {c->seq_len,   c->vocab_size,  c->num_puzzle_identifiers, c->hidden_size,
+                             c->num_heads, c->round_width, c->halt_max_steps};
+    const int index = index_of(c->arch);
+    if (index == ARCHITECTURES)
+        return "arch is none that this build knows";
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i] < 1 || sizes[i] > limit)
-            return "seq_len, vocab_size, num_puzzle_identifiers, hidden_size, num_heads, H_cycles, L_cycles, "
-                   "L_layers, round_width and halt_max_steps must be at least 1 and at most 2^24";
+            return "seq_len, vocab_size, num_puzzle_identifiers, hidden_size, num_heads, round_width and "
+                   "halt_max_steps must be at least 1 and at most 2^24";
     if (!(c->expansion > 0) || !(c->expansion <= 1024))
         return "expansion must be above 0 and at most 1024";
     if (c->puzzle_emb_ndim < 0 || c->puzzle_emb_ndim > limit || c->puzzle_emb_len < 0 ||
@@ -91,14 +120,52 @@ static const char *config_fault(const reel_model_config *c) {
         return "halt_exploration_prob must be in 0 .. 1";
     if (c->forward_dtype != REEL_F64 && c->forward_dtype != REEL_F32 && c->forward_dtype != REEL_BF16)
         return "forward_dtype must be float64, float32 or bfloat16";
-    return NULL;
+    return own_fault(c, architectures[index]);
 }
+
+/* ---- making one
+ * ---------------------------------------------------------------------------------------------- */
 
 static int64_t count_puzzle_tokens(const reel_model_config *c) {
     if (c->puzzle_emb_ndim == 0)
         return 0;
     return c->puzzle_emb_len ? c->puzzle_emb_len
                              : reel_round_up(c->puzzle_emb_ndim, c->hidden_size) / c->hidden_size;
+}
+
+static int64_t blocks_of(const reel_model *m, reel_level level) {
+    const reel_model_config *c = &m->config;
+    const unsigned uses = m->architecture->uses;
+    if (level == REEL_L_LEVEL)
+        return uses & REEL_USES_L_LAYERS ? c->L_layers : 0;
+    if (uses & REEL_USES_H_LAYERS)
+        return c->H_layers;
+    return c->separate_networks ? c->L_layers : 0;
+}
+
+static void declare_networks(reel_model *m) {
+    static const char *const names[REEL_LEVELS] = {"inner.H_level", "inner.L_level"};
+    const reel_model_config *c = &m->config;
+    const reel_block_config block = {
+        .tokens = reel_model_tokens(m),
+        .hidden_size = c->hidden_size,
+        .num_heads = c->num_heads,
+        .round_width = c->round_width,
+        .expansion = c->expansion,
+        .norm_eps = c->rms_norm_eps,
+        .mlp_t = c->mlp_t,
+    };
+    const bool is_rotary = c->pos_encodings == REEL_POS_ROPE && !c->mlp_t;
+    if (is_rotary)
+        reel_rotary_table_new(m->ctx, &m->rotary, block.tokens, c->hidden_size / c->num_heads, c->rope_theta,
+                              c->forward_dtype);
+    for (int level = 0; level < REEL_LEVELS; level++) {
+        const int64_t blocks = blocks_of(m, level);
+        if (blocks == 0)
+            continue;
+        reel_network_declare(m->ctx, m->parameters, &m->networks[level], names[level], blocks, &block);
+        m->networks[level].rotary = is_rotary ? &m->rotary : NULL;
+    }
 }
 
 /* In the order of the published model, so that a list of parameters reads the same. */
@@ -116,7 +183,7 @@ static void declare_parameters(reel_model *m) {
     if (c->pos_encodings == REEL_POS_LEARNED)
         reel_parameter(p, &m->embed_pos, "inner.embed_pos.embedding_weight", REEL_SHAPE(T, D),
                        reel_init_truncated_normal(embed_std));
-    m->state = m->architecture->build(m->ctx, m, p);
+    declare_networks(m);
 }
 
 static void make_buffers(reel_model *m) {
@@ -133,8 +200,7 @@ static void make_buffers(reel_model *m) {
 }
 
 reel_model *reel_model_new(reel_context *ctx, const reel_model_config *config) {
-    const reel_architecture *architecture = architecture_named(config->arch);
-    const char *fault = architecture ? config_fault(config) : "arch is none that this build knows";
+    const char *const fault = reel_model_config_fault(config);
     if (fault) {
         reel_context_fail(ctx, REEL_ERROR_ARGUMENT, "model %s: %s", config->arch ? config->arch : "(none)",
                           fault);
@@ -147,8 +213,8 @@ reel_model *reel_model_new(reel_context *ctx, const reel_model_config *config) {
     }
     m->ctx = ctx;
     m->config = *config;
-    m->config.arch = architecture->name;
-    m->architecture = architecture;
+    m->architecture = architectures[index_of(config->arch)];
+    m->config.arch = m->architecture->name;
     m->puzzle_tokens = count_puzzle_tokens(config);
     m->parameters = reel_parameters_new(ctx, config->forward_dtype == REEL_F64 ? REEL_F64 : REEL_F32);
     if (m->parameters) {
@@ -156,8 +222,6 @@ reel_model *reel_model_new(reel_context *ctx, const reel_model_config *config) {
         reel_parameters_build(m->parameters);
         make_buffers(m);
     }
-    if (!m->state)
-        reel_context_fail(ctx, REEL_ERROR_MEMORY, "model: no memory");
     if (reel_context_status(ctx) == REEL_OK)
         return m;
     reel_model_free(m);
@@ -167,9 +231,10 @@ reel_model *reel_model_new(reel_context *ctx, const reel_model_config *config) {
 void reel_model_free(reel_model *m) {
     if (!m)
         return;
-    if (m->state)
-        m->architecture->free(m->ctx, m->state);
     reel_parameters_free(m->parameters);
+    for (int level = 0; level < REEL_LEVELS; level++)
+        reel_network_free(&m->networks[level]);
+    reel_rotary_table_free(m->ctx, &m->rotary);
     for (int i = 0; i < m->architecture->latents; i++)
         reel_tensor_free(m->ctx, m->latent_init[i]);
     reel_tensor_free(m->ctx, m->puzzle_emb);
@@ -193,6 +258,15 @@ int64_t reel_model_puzzle_tokens(const reel_model *m) {
 
 int64_t reel_model_tokens(const reel_model *m) {
     return m->puzzle_tokens + m->config.seq_len;
+}
+
+const reel_network *reel_model_network(const reel_model *m, reel_level level) {
+    const reel_network *own = &m->networks[level];
+    return own->count ? own : &m->networks[level == REEL_H_LEVEL ? REEL_L_LEVEL : REEL_H_LEVEL];
+}
+
+bool reel_model_halts_against_continue(const reel_model *m) {
+    return !m->config.no_ACT_continue || m->architecture->halting == REEL_HALTS_AGAINST_CONTINUE;
 }
 
 int reel_model_latent_count(const reel_model *m) {
@@ -260,5 +334,5 @@ static reel_outputs decode(reel_context *ctx, const reel_model *m, reel_latents 
 reel_outputs reel_model_forward(reel_context *ctx, const reel_model *m, reel_tensor *inputs,
                                 reel_tensor *puzzle_rows, reel_latents latents) {
     reel_tensor *x = embed(ctx, m, inputs, puzzle_rows);
-    return decode(ctx, m, m->architecture->forward(ctx, m, m->state, x, latents));
+    return decode(ctx, m, m->architecture->forward(ctx, m, x, latents));
 }

@@ -1,4 +1,4 @@
-/* Building blocks: linear, gated MLP, attention, block. */
+/* Building blocks: linear, gated MLP, attention, block, network. */
 #include <reel/autograd.h>
 #include <reel/nn.h>
 #include <reel/ops.h>
@@ -150,4 +150,38 @@ reel_tensor *reel_block_apply(reel_context *ctx, const reel_block *block, const 
         x = reel_add_rms_norm(ctx, x, reel_attention_apply(ctx, &block->self_attn, rotary, x), FEATURES,
                               block->norm_eps);
     return reel_add_rms_norm(ctx, x, reel_swiglu_apply(ctx, &block->mlp, x), FEATURES, block->norm_eps);
+}
+
+/* ---- network ---- */
+
+void reel_network_declare(reel_context *ctx, reel_parameters *p, reel_network *network, const char *name,
+                          int64_t count, const reel_block_config *config) {
+    char full[NAME_BYTES];
+    *network = (reel_network){.blocks = calloc((size_t)count, sizeof *network->blocks)};
+    if (!network->blocks) {
+        reel_context_fail(ctx, REEL_ERROR_MEMORY, "%s: no memory for %lld blocks", name, (long long)count);
+        return;
+    }
+    network->count = count;
+    for (int64_t i = 0; i < count; i++) {
+        snprintf(full, sizeof full, "%s.layers.%lld", name, (long long)i);
+        reel_block_declare(p, &network->blocks[i], full, config);
+    }
+}
+
+void reel_network_free(reel_network *network) {
+    free(network->blocks);
+    *network = (reel_network){0};
+}
+
+reel_tensor *reel_network_apply(reel_context *ctx, const reel_network *network, reel_tensor *const *inputs,
+                                int n) {
+    const reel_scope scope = reel_scope_begin(ctx, 0);
+    reel_tensor *h = reel_add_n(ctx, inputs, n); /* (B, T, D) */
+    for (int64_t i = 0; i < network->count; i++) {
+        h = reel_block_apply(ctx, &network->blocks[i], network->rotary, h);
+        reel_scope_roll(ctx, scope, &h, 1);
+    }
+    reel_scope_end(ctx, scope, &h, 1);
+    return h;
 }

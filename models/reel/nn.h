@@ -96,6 +96,23 @@ REEL_API void reel_block_declare(reel_parameters *p, reel_block *block, const ch
 REEL_API reel_tensor *reel_block_apply(reel_context *ctx, const reel_block *block,
                                        const reel_rotary_table *rotary, reel_tensor *x);
 
+/* ---- a network: the sum of its inputs through a row of blocks ---- */
+
+typedef struct reel_network {
+    int64_t count;
+    reel_block *blocks;
+    const reel_rotary_table *rotary; /* NULL for none; belongs to another */
+} reel_network;
+
+/* Takes memory for count blocks, with the context's error set when there is none, and lists them as
+ * NAME.layers.0, NAME.layers.1, ... */
+REEL_API void reel_network_declare(reel_context *ctx, reel_parameters *p, reel_network *network,
+                                   const char *name, int64_t count, const reel_block_config *config);
+REEL_API void reel_network_free(reel_network *network);
+/* n inputs of (B, T, D) -> (B, T, D). Keeps no more in memory than backward will ask for. */
+REEL_API reel_tensor *reel_network_apply(reel_context *ctx, const reel_network *network,
+                                         reel_tensor *const *inputs, int n);
+
 #ifdef __cplusplus
 }
 #endif
