@@ -1,6 +1,7 @@
 /* Reads a configuration: defaults, file and arguments, each a tree of YAML, go the same way.
  *
- *   gather   every value found lands in the slot of its key, later layers over earlier ones
+ *   gather   every value found lands in the slot of its key, later layers over earlier ones; once the model
+ *            is known, its defaults fill what is left
  *   convert  each slot, through references such as ${.hidden_size}, becomes a field under the key's rule
  *   check    values against each other; then come the names that follow from them (config_rules.c) */
 #include "config_parts.h"
@@ -13,8 +14,13 @@
 
 /* ---- the table --------------------------------------------------------------------------------------- */
 
-#define WORD_ROW(enumerator, word, refusal) {word, refusal},
-static const config_word config_model_words[] = {CONFIG_MODELS(WORD_ROW)};
+#define WORD_ROW(enumerator, word, refusal) {word, refusal, NULL},
+#define PUBLISHED(name, class)              "recursive_reasoning." #name "@" class
+#define MODEL_ROW(ID, name, class, ...)     {PUBLISHED(name, class), NULL, NULL},
+#define SHORT_ROW(ID, name, class, ...)     {#name, NULL, PUBLISHED(name, class)},
+#define ALIAS_ROW(word, same_as)            {word, NULL, same_as},
+static const config_word config_model_words[] = {REEL_ARCHITECTURES(MODEL_ROW) REEL_ARCHITECTURES(SHORT_ROW)
+                                                     CONFIG_MODEL_ALIASES(ALIAS_ROW)};
 static const config_word config_loss_head_words[] = {CONFIG_LOSS_HEADS(WORD_ROW)};
 static const config_word config_loss_words[] = {CONFIG_LOSSES(WORD_ROW)};
 static const config_word config_positions_words[] = {CONFIG_POSITIONS(WORD_ROW)};
@@ -53,6 +59,23 @@ const size_t config_key_count = KEY_COUNT;
 
 const config_key config_evaluator_keys[] = {CONFIG_EVALUATOR_KEYS(EVALUATOR_KEY)};
 const size_t config_evaluator_key_count = COUNT_OF(config_evaluator_keys);
+
+/* The columns of REEL_ARCHITECTURES from the first default on, as text. */
+static const char *const column_keys[] = {
+    "arch.H_cycles",        "arch.L_cycles",          "arch.H_layers",
+    "arch.L_layers",        "arch.num_heads",         "arch.puzzle_emb_len",
+    "arch.no_ACT_continue", "arch.one_step_gradient", "arch.separate_networks",
+};
+#define DEFAULT_ROW(ID, name, class, a, b, c, d, e, f, g, h, i) {#a, #b, #c, #d, #e, #f, #g, #h, #i},
+static const char *const default_rows[][COUNT_OF(column_keys)] = {REEL_ARCHITECTURES(DEFAULT_ROW)};
+
+const char *config_default_text(const config_key *key, config_model model) {
+    for (size_t i = 0; i < COUNT_OF(column_keys); i++) {
+        if (strcmp(key->name, column_keys[i]) == 0)
+            return default_rows[model][i];
+    }
+    return key->default_text;
+}
 
 static const config_key *find_key(const char *name) {
     for (size_t i = 0; i < KEY_COUNT; i++) {
@@ -149,7 +172,7 @@ enum { BASES_MAX = 4 }; /* files that one configuration builds on, directly or n
 
 typedef struct loader {
     slot slots[KEY_COUNT];
-    source *sources; /* one per default, then the files, then the arguments */
+    source *sources; /* each key's default, the files with their lists of defaults, the arguments */
     size_t source_count, sources_used;
     int base_count;
     reel_error *error;
@@ -210,23 +233,10 @@ static reel_status put(loader *l, const source *from, const config_key *key, con
     return REEL_OK;
 }
 
-/* `arch: NAME`, in defaults or as an argument: Hydra's choice among config/arch/NAME.yaml. Only trm.yaml's
- * values are in the table, so it is enough to know the name. */
-static reel_status choose_arch(const loader *l, const source *from, const config_node *node) {
-    char quoted[CONFIG_QUOTE_BYTES];
-    const size_t length = strlen(node->text);
-    const char *refusal = "no such architecture";
-    for (size_t i = 0; i < COUNT_OF(config_model_words); i++) { /* recursive_reasoning.NAME@Class */
-        const char *const name = strchr(config_model_words[i].word, '.') + 1;
-        if (strncmp(name, node->text, length) == 0 && name[length] == '@') {
-            refusal = config_model_words[i].refusal;
-            break;
-        }
-    }
-    if (!refusal)
-        return REEL_OK;
-    return refuse(l, from, node->line, "arch: '%s' refused: %s; arch: trm is available",
-                  config_quote(quoted, node->text), refusal);
+/* `arch: NAME`, in defaults or as an argument: Hydra's choice among config/arch/NAME.yaml. Here it is another
+ * way to give arch.name, which brings its defaults along. */
+static reel_status choose_arch(loader *l, const source *from, const config_node *node) {
+    return put(l, from, find_key("arch.name"), node);
 }
 
 static bool is_self(const config_node *item) {
@@ -241,6 +251,8 @@ static reel_status read_defaults(loader *l, const source *from, const config_nod
     if (list->kind != CONFIG_NODE_LIST)
         return refuse(l, from, list->line, "defaults: expected a list such as [arch: trm, _self_]");
     bool self_seen = false;
+    /* an origin of its own, so that this file's values are no second mention */
+    source *const composed = next_source(l, LAYER_FILE, from->name);
     for (const config_node *item = list->children; item; item = item->next) {
         const config_node *const choice = item->kind == CONFIG_NODE_MAP ? item->children : NULL;
         reel_status status = REEL_OK;
@@ -252,7 +264,7 @@ static reel_status read_defaults(loader *l, const source *from, const config_nod
             status = gather_base(l, from, item);
         else if (choice && !choice->next && choice->kind == CONFIG_NODE_SCALAR &&
                  strcmp(choice->key, "arch") == 0)
-            status = choose_arch(l, from, choice);
+            status = choose_arch(l, composed, choice);
         else
             status = refuse(l, from, item->line,
                             "defaults: only 'arch: NAME', a file's name and _self_ are known here");
@@ -301,10 +313,12 @@ static reel_status gather_map(loader *l, const source *from, const char *path, c
     return REEL_OK;
 }
 
-static reel_status gather_default(loader *l, const config_key *key) {
-    source *const from = next_source(l, LAYER_DEFAULT, "default value");
-    const reel_status status = config_tree_read(&from->tree, from->name, CONFIG_WITHOUT_LINES,
-                                                key->default_text, strlen(key->default_text), l->error);
+/* A key's default under a model, into `from`, in place of one under another. */
+static reel_status gather_default(loader *l, source *from, const config_key *key, config_model model) {
+    const char *const text = config_default_text(key, model);
+    config_tree_free(from->tree);
+    const reel_status status =
+        config_tree_read(&from->tree, from->name, CONFIG_WITHOUT_LINES, text, strlen(text), l->error);
     if (status == REEL_OK)
         l->slots[key - config_keys] = (slot){.node = from->tree, .from = from};
     return status;
@@ -431,15 +445,28 @@ static reel_status convert(const loader *l, train_config *config, const config_k
 
 /* ---- loading ----------------------------------------------------------------------------------------- */
 
+/* Finds out which model it is and puts its defaults where no value was given. */
+static reel_status gather_own_defaults(loader *l, train_config *config) {
+    reel_status status = convert(l, config, find_key("arch.name"));
+    for (size_t i = 0; status == REEL_OK && i < KEY_COUNT; i++) {
+        if (l->slots[i].from->layer == LAYER_DEFAULT)
+            status = gather_default(l, &l->sources[i], &config_keys[i], config->arch.name);
+    }
+    return status;
+}
+
 static reel_status load_all(loader *l, train_config *config, const char *name, const char *text, size_t bytes,
                             int argument_count, char *const *arguments) {
     reel_status status = REEL_OK;
     for (size_t i = 0; status == REEL_OK && i < KEY_COUNT; i++)
-        status = gather_default(l, &config_keys[i]);
+        status = gather_default(l, next_source(l, LAYER_DEFAULT, "default value"), &config_keys[i],
+                                CONFIG_MODEL_TRM);
     if (status == REEL_OK)
         status = gather_text(l, next_source(l, LAYER_FILE, name), text, bytes);
     for (int i = 0; status == REEL_OK && i < argument_count; i++)
         status = gather_argument(l, arguments[i]);
+    if (status == REEL_OK)
+        status = gather_own_defaults(l, config);
     for (size_t i = 0; status == REEL_OK && i < KEY_COUNT; i++)
         status = convert(l, config, &config_keys[i]);
     if (status == REEL_OK)
@@ -452,7 +479,8 @@ static reel_status load_all(loader *l, train_config *config, const char *name, c
 reel_status train_config_parse(train_config *config, const char *name, const char *text, size_t bytes,
                                int argument_count, char *const *arguments, reel_error *error) {
     memset(config, 0, sizeof *config);
-    loader l = {.source_count = (size_t)KEY_COUNT + 1 + BASES_MAX + (size_t)argument_count, .error = error};
+    loader l = {.source_count = (size_t)KEY_COUNT + 2 * (1 + BASES_MAX) + (size_t)argument_count,
+                .error = error};
     l.sources = calloc(l.source_count, sizeof *l.sources);
     if (!l.sources)
         return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory left to read it", name);

@@ -3,7 +3,7 @@
  * What a user writes, in the file or behind it, has the published names and forms (a Hydra configuration):
  *
  *     arch: {hidden_size: 128}      # nested, or dotted: arch.hidden_size: 128
- *     defaults: [arch: trm, _self_] # the architecture is chosen by name; `hydra:` is skipped
+ *     defaults: [arch: hrm, _self_] # the architecture, with its defaults; `hydra:` is skipped
  *     arch.puzzle_emb_ndim: ${.hidden_size}
  *
  *     trm_train sudoku.yaml arch.L_cycles=6 lr=1e-4 ema=True data_paths=[train.csv] +run_name=x
@@ -17,6 +17,7 @@
 
 #include "config_keys.h"
 
+#include <reel/model.h>
 #include <reel/tensor.h>
 
 #include <stdbool.h>
@@ -24,7 +25,8 @@
 #include <stdint.h>
 
 #define CONFIG_ENUMERATOR(enumerator, word, refusal) enumerator,
-typedef enum config_model { CONFIG_MODELS(CONFIG_ENUMERATOR) } config_model;
+#define CONFIG_MODEL_ENUMERATOR(ID, ...)             CONFIG_MODEL_##ID,
+typedef enum config_model { REEL_ARCHITECTURES(CONFIG_MODEL_ENUMERATOR) } config_model;
 typedef enum config_loss_head { CONFIG_LOSS_HEADS(CONFIG_ENUMERATOR) } config_loss_head;
 typedef enum config_loss { CONFIG_LOSSES(CONFIG_ENUMERATOR) } config_loss;
 typedef enum config_positions { CONFIG_POSITIONS(CONFIG_ENUMERATOR) } config_positions;
@@ -34,6 +36,7 @@ typedef enum config_device { CONFIG_DEVICES(CONFIG_ENUMERATOR) } config_device;
 typedef enum config_evaluator_kind { CONFIG_EVALUATOR_KINDS(CONFIG_ENUMERATOR) } config_evaluator_kind;
 typedef enum config_output { CONFIG_OUTPUTS(CONFIG_ENUMERATOR) CONFIG_OUTPUT_COUNT } config_output;
 #undef CONFIG_ENUMERATOR
+#undef CONFIG_MODEL_ENUMERATOR
 
 enum { CONFIG_ALL_STEPS = -1 }; /* max_steps: null */
 
@@ -97,6 +100,9 @@ reel_status train_config_load(train_config *config, const char *path, int argume
  * train_config_json write: JSON is YAML. */
 reel_status train_config_parse(train_config *config, const char *name, const char *text, size_t bytes,
                                int argument_count, char *const *arguments, reel_error *error);
+
+/* The model that it configures, but for the sizes that the data decide, which are left 0. */
+reel_model_config train_config_model(const train_config *config);
 
 /* Frees what *config holds and zeroes it. */
 void train_config_free(train_config *config);

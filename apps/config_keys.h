@@ -18,7 +18,9 @@
  *     EVALUATORS              config_evaluators, each a map of CONFIG_EVALUATOR_KEYS
  *
  * Names and defaults are those of the published TRM code (config/cfg_pretrain.yaml, config/arch/trm.yaml and
- * the classes that read them) where it has the key; `data_paths` and `evaluators` start empty here. */
+ * the classes that read them) where it has the key; `data_paths` and `evaluators` start empty here. Defaults
+ * of the keys of `arch` that depend on the architecture stand in REEL_ARCHITECTURES, in <reel/model.h>: here
+ * are those of trm. */
 #ifndef CONFIG_KEYS_H
 #define CONFIG_KEYS_H
 
@@ -26,23 +28,17 @@
 
 /* ---- words: W(enumerator, "word", reason why this version refuses it, or NULL) ----------------------- */
 
-#define CONFIG_NOT_THIS_MODEL "this version trains trm only"
 #ifdef REEL_HAVE_CUDA
 #define CONFIG_CUDA_REFUSAL NULL
 #else
 #define CONFIG_CUDA_REFUSAL "this build has no CUDA; use device: cpu"
 #endif
 
-/* The published names have the form PACKAGE.ARCH@CLASS; ARCH is what `arch=ARCH` chooses. */
-#define CONFIG_MODELS(W)                                                                                     \
-    W(CONFIG_MODEL_TRM,      "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1", NULL)              \
-    W(CONFIG_MODEL_SINGLEZ,  "recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1",            \
-      CONFIG_NOT_THIS_MODEL)                                                                                 \
-    W(CONFIG_MODEL_HIER6,    "recursive_reasoning.trm_hier6@TinyRecursiveReasoningModel_ACTV1",              \
-      CONFIG_NOT_THIS_MODEL)                                                                                 \
-    W(CONFIG_MODEL_HRM,      "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1",                     \
-      CONFIG_NOT_THIS_MODEL)                                                                                 \
-    W(CONFIG_MODEL_BASELINE, "recursive_reasoning.transformers_baseline@Model_ACTV2", CONFIG_NOT_THIS_MODEL)
+/* Models have the published names, "recursive_reasoning." NAME "@" CLASS of REEL_ARCHITECTURES, and the short
+ * ones that `arch=NAME` takes. Those of HRM's own repository mean the same. A(word, the word it stands for) */
+#define CONFIG_MODEL_ALIASES(A)                                                                              \
+    A("hrm_v1", "hrm")                                                                                       \
+    A("hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", "hrm")
 
 #define CONFIG_LOSS_HEADS(W)                                                                                 \
     W(CONFIG_LOSS_HEAD_ACT, "losses@ACTLossHead", NULL)
@@ -94,7 +90,7 @@
 
 #define CONFIG_RUN_KEYS(X)                                                                                   \
     X(data_paths,              LIST,                                  "[]",                                  \
-      "training data: a Sudoku CSV file, or sudoku:SIDE:COUNT for puzzles made on the spot")               \
+      "training data: a Sudoku CSV file, or sudoku:SIDE:COUNT for puzzles made on the spot")                 \
     X(data_path,               STRING,                                "null",                                \
       "HRM's name of data_paths with one entry")                                                             \
     X(data_paths_test,         LIST,                                  "[]",                                  \
@@ -168,15 +164,15 @@
 
 #define CONFIG_ARCH_KEYS(X)                                                                                  \
     X(name, WORD(config_model), "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",                 \
-      "the model, also chosen by arch=trm")                                                                  \
+      "the model, with its defaults; arch=NAME does the same")                                               \
     X(H_cycles,                INT(1, 1024),                          "3",                                   \
       "recursions per supervision step; the last one has a gradient")                                        \
     X(L_cycles,                INT(1, 1024),                          "6",                                   \
-      "updates of z_L per recursion")                                                                        \
+      "updates of z_L per recursion; at most 6 in trm_hier6")                                                \
     X(H_layers,                INT(0, 1024),                          "0",                                   \
-      "ignored by trm, as published")                                                                        \
+      "blocks of H_level; only hrm and transformers_baseline read it, as published")                         \
     X(L_layers,                INT(1, 1024),                          "2",                                   \
-      "blocks of the network")                                                                               \
+      "blocks of L_level; transformers_baseline has none")                                                   \
     X(hidden_size,             INT(1, 65536),                         "512",                                 \
       "width of the network")                                                                                \
     X(num_heads,               INT(1, 65536),                         "8",                                   \
@@ -204,7 +200,11 @@
     X(halt_exploration_prob,   FLOAT(0, 1),                           "0.1",                                 \
       "chance that an example must take a random minimum of steps")                                          \
     X(no_ACT_continue,         BOOL,                                  "True",                                \
-      "halt on the halting logit alone, without a continue target")
+      "train no continue head and halt without it; transformers_baseline halts by it all the same")          \
+    X(one_step_gradient,       BOOL,                                  "False",                               \
+      "no gradient but for the last update of z_L and of z_H")                                               \
+    X(separate_networks,       BOOL,                                  "False",                               \
+      "update z_H by a network of its own, H_level, of L_layers blocks")
 
 #define CONFIG_LOSS_KEYS(X)                                                                                  \
     X(name,                    WORD(config_loss_head),                "losses@ACTLossHead",                  \

@@ -49,13 +49,14 @@ typedef enum config_kind {
 typedef struct config_word {
     const char *word;
     const char *refusal; /* why this version does not take it; NULL: it does */
+    const char *same_as; /* the word that it is another spelling of; NULL: of none */
 } config_word;
 
 typedef struct config_rule {
     config_kind kind;
     bool nullable;
     double low, high;         /* INT, INTS, FLOAT */
-    const config_word *words; /* WORD, WORDS: words[enumerator] */
+    const config_word *words; /* WORD, WORDS: words[enumerator], then other spellings */
     size_t word_count;
 } config_rule;
 
@@ -68,6 +69,9 @@ typedef struct config_key {
 
 extern const config_key config_keys[];
 extern const size_t config_key_count;
+
+/* The key's default under a model; default_text is that of trm. */
+const char *config_default_text(const config_key *key, config_model model);
 
 /* The keys of one evaluator; their names begin with "evaluators." */
 extern const config_key config_evaluator_keys[];
@@ -82,6 +86,10 @@ void config_free_fields(void *fields, const config_key *keys, size_t count);
  * in errors. */
 reel_status config_convert(void *fields, const config_key *key, const config_node *node, const char *place,
                            reel_error *error);
+
+/* The words that a rule takes, one per call with *i 0 at first, NULL after the last. Of a word with other
+ * spellings, the first of those: it is shorter. */
+const char *config_next_choice(const config_rule *rule, size_t *i);
 
 enum { CONFIG_RANGE_BYTES = 64 };
 

@@ -62,6 +62,15 @@ static reel_status check_puzzle_embedding(const train_config *c, const char *nam
     return REEL_OK;
 }
 
+/* What the architecture cannot take, in the words of the model itself. */
+static reel_status check_architecture(const train_config *c, const char *name, reel_error *error) {
+    reel_model_config model = train_config_model(c);
+    model.seq_len = model.vocab_size = model.num_puzzle_identifiers = 1; /* whatever the data will say */
+    const char *const fault = reel_model_config_fault(&model);
+    return fault ? reel_fail(error, REEL_ERROR_ARGUMENT, "%s: arch %s: %s", name, model.arch, fault)
+                 : REEL_OK;
+}
+
 static reel_status check_names(const train_config *c, const char *name, reel_error *error) {
     char run_dir[CONFIG_QUOTE_BYTES], checkpoint_path[CONFIG_QUOTE_BYTES];
     if (c->run_dir && c->checkpoint_path && strcmp(c->run_dir, c->checkpoint_path) != 0)
@@ -84,7 +93,7 @@ static reel_status check_names(const train_config *c, const char *name, reel_err
 
 reel_status config_check(const train_config *config, const char *name, reel_error *error) {
     static reel_status (*const checks[])(const train_config *, const char *, reel_error *) = {
-        check_data, check_schedule, check_attention, check_puzzle_embedding, check_names,
+        check_data, check_schedule, check_attention, check_puzzle_embedding, check_architecture, check_names,
     };
     char place[CONFIG_PLACE_BYTES];
     config_place(place, name, 0);
@@ -150,8 +159,9 @@ static char *run_name_of(const train_config *config) {
     if (!dump)
         return NULL;
     char name[96];
-    snprintf(name, sizeof name, "trm-%s-h%" PRId64 "-seed%" PRId64 "-%08" PRIx32,
-             config->arch.mlp_t ? "mlp_t" : "att", config->arch.hidden_size, config->seed, hash_of(dump));
+    snprintf(name, sizeof name, "%s-%s-h%" PRId64 "-seed%" PRId64 "-%08" PRIx32,
+             train_config_model(config).arch, config->arch.mlp_t ? "mlp_t" : "att", config->arch.hidden_size,
+             config->seed, hash_of(dump));
     free(dump);
     return strdup(name);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- values ------------------------------------------------------------------------------------------ */
 
@@ -206,13 +207,30 @@ static void limits_text(char out[static HELP_BYTES], const config_rule *rule) {
     out[0] = '\0';
     if (rule->high > rule->low)
         snprintf(out, HELP_BYTES, " [%s%s]", config_range(range, rule), rule->nullable ? ", or null" : "");
-    for (size_t i = 0; i < rule->word_count && used < HELP_BYTES; i++) {
-        if (!rule->words[i].refusal)
-            used += (size_t)snprintf(out + used, HELP_BYTES - used, "%s%s", used ? "|" : " [",
-                                     rule->words[i].word);
+    for (size_t i = 0; used < HELP_BYTES;) {
+        const char *const word = config_next_choice(rule, &i);
+        if (!word)
+            break;
+        used += (size_t)snprintf(out + used, HELP_BYTES - used, "%s%s", used ? "|" : " [", word);
     }
     if (used > 0 && used < HELP_BYTES)
         snprintf(out + used, HELP_BYTES - used, "]");
+}
+
+/* " (hrm: 2, transformers_baseline: 1)": the models whose default differs, or nothing. */
+static void exceptions_text(char out[static HELP_BYTES], const config_key *key) {
+#define MODEL_NAME(ID, name, ...) #name,
+    static const char *const models[] = {REEL_ARCHITECTURES(MODEL_NAME)};
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof models / sizeof models[0] && used < HELP_BYTES; i++) {
+        const char *const text = config_default_text(key, (config_model)i);
+        if (strcasecmp(text, key->default_text) != 0)
+            used += (size_t)snprintf(out + used, HELP_BYTES - used, "%s%s: %s", used ? ", " : " (", models[i],
+                                     text);
+    }
+    if (used > 0 && used < HELP_BYTES)
+        snprintf(out + used, HELP_BYTES - used, ")");
 }
 
 /* Words, as many to a line as fit. */
@@ -237,9 +255,10 @@ static void write_wrapped(FILE *out, const char *text) {
 
 /* "  lr=1e-4", then what it is for. */
 static void write_key(FILE *out, const char *name, const char *between, const config_key *key) {
-    char limits[HELP_BYTES], help[2 * HELP_BYTES];
+    char limits[HELP_BYTES], exceptions[HELP_BYTES], help[3 * HELP_BYTES];
     limits_text(limits, &key->rule);
-    snprintf(help, sizeof help, "%s%s", key->help, limits);
+    exceptions_text(exceptions, key);
+    snprintf(help, sizeof help, "%s%s%s", key->help, limits, exceptions);
     fprintf(out, "  %s%s%s", name, between, key->default_text);
     write_wrapped(out, help);
 }

@@ -232,34 +232,54 @@ static reel_status to_ints(const conversion *c, config_ints *field) {
     return status;
 }
 
+/* The word that `text` spells, NULL when it is none. */
+static const config_word *find_word(const config_rule *rule, const char *text) {
+    for (size_t i = 0; i < rule->word_count; i++) {
+        const config_word *const word = &rule->words[i];
+        if (strcmp(text, word->word) == 0)
+            return word->same_as ? find_word(rule, word->same_as) : word;
+    }
+    return NULL;
+}
+
+const char *config_next_choice(const config_rule *rule, size_t *i) {
+    while (*i < rule->word_count && (rule->words[*i].refusal || rule->words[*i].same_as))
+        ++*i;
+    if (*i == rule->word_count)
+        return NULL;
+    const char *const word = rule->words[(*i)++].word;
+    for (size_t j = *i; j < rule->word_count; j++) {
+        const char *const same_as = rule->words[j].same_as;
+        if (same_as && strcmp(same_as, word) == 0)
+            return rule->words[j].word;
+    }
+    return word;
+}
+
 /* "rope, learned or none": the words that this version takes. */
 static void list_words(const config_rule *rule, char *out, size_t bytes) {
-    size_t left = 0, used = 0;
-    for (size_t i = 0; i < rule->word_count; i++)
-        left += !rule->words[i].refusal;
+    size_t i = 0, used = 0;
+    const char *word = config_next_choice(rule, &i);
     out[0] = '\0';
-    for (size_t i = 0; i < rule->word_count && used < bytes; i++) {
-        if (rule->words[i].refusal)
-            continue;
-        left--;
-        const char *const then = left > 1 ? ", " : left == 1 ? " or " : "";
-        used += (size_t)snprintf(out + used, bytes - used, "%s%s", rule->words[i].word, then);
+    for (bool first = true; word && used < bytes; first = false) {
+        const char *const next = config_next_choice(rule, &i);
+        used += (size_t)snprintf(out + used, bytes - used, "%s%s", first ? "" : next ? ", " : " or ", word);
+        word = next;
     }
 }
 
 static reel_status read_word(const conversion *c, const config_node *node, int *enumerator) {
     const config_rule *const rule = &c->key->rule;
-    for (size_t i = 0; i < rule->word_count && node->kind == CONFIG_NODE_SCALAR; i++) {
-        if (strcmp(node->text, rule->words[i].word) != 0)
-            continue;
-        if (rule->words[i].refusal)
-            return refuse(c, "'%s' refused: %s", rule->words[i].word, rule->words[i].refusal);
-        *enumerator = (int)i;
-        return REEL_OK;
+    const config_word *const word = node->kind == CONFIG_NODE_SCALAR ? find_word(rule, node->text) : NULL;
+    if (!word) {
+        char words[REEL_MESSAGE_BYTES / 2];
+        list_words(rule, words, sizeof words);
+        return expected(c, words, node);
     }
-    char words[REEL_MESSAGE_BYTES / 2];
-    list_words(rule, words, sizeof words);
-    return expected(c, words, node);
+    if (word->refusal)
+        return refuse(c, "'%s' refused: %s", word->word, word->refusal);
+    *enumerator = (int)(word - rule->words);
+    return REEL_OK;
 }
 
 static reel_status to_word(const conversion *c, void *field) {

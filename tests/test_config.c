@@ -566,12 +566,12 @@ END_TEST
 
 START_TEST(test_config_refuses_what_this_version_lacks_and_says_why) {
     const refusal cases[] = {
-        {"", "arch=hrm",
-         "argument 'arch=hrm': arch: 'hrm' refused: this version trains trm only; arch: trm is available"},
         {"", "arch=tr",
-         "argument 'arch=tr': arch: 'tr' refused: no such architecture; arch: trm is available"},
-        {"defaults:\n  - arch: trm_hier6\n  - _self_\n", NULL,
-         "config.yaml:2: arch: 'trm_hier6' refused: this version trains trm only; arch: trm is available"},
+         "argument 'arch=tr': arch.name: expected trm, trm_singlez, trm_hier6, hrm or transformers_baseline, "
+         "got 'tr'"},
+        {"defaults:\n  - arch: trm_hier7\n  - _self_\n", NULL,
+         "config.yaml:2: arch.name: expected trm, trm_singlez, trm_hier6, hrm or transformers_baseline, got "
+         "'trm_hier7'"},
         {"defaults: [_self_, arch: trm]", NULL, "config.yaml:1: defaults: _self_ must come last"},
         {"defaults:\n - optimizer: x\n", NULL,
          "config.yaml:2: defaults: only 'arch: NAME', a file's name and _self_ are known here"},
@@ -585,11 +585,8 @@ START_TEST(test_config_refuses_what_this_version_lacks_and_says_why) {
         {"", "data_path=x",
          "config.yaml: data_path and data_paths are two names of one thing; give one of them"},
         {"defaults: trm", NULL, "config.yaml:1: defaults: expected a list such as [arch: trm, _self_]"},
-        {"arch.name: recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1", NULL,
-         "config.yaml:1: arch.name: 'recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1' refused: this "
-         "version trains trm only"},
         {"arch.name: x", NULL,
-         "config.yaml:1: arch.name: expected recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1, got "
+         "config.yaml:1: arch.name: expected trm, trm_singlez, trm_hier6, hrm or transformers_baseline, got "
          "'x'"},
         {"arch.loss.name: losses@Other", NULL,
          "config.yaml:1: arch.loss.name: expected losses@ACTLossHead, got 'losses@Other'"},
