@@ -7,7 +7,7 @@
  *
  * Keys of a file: init.* and buf.* the state before, batch.K.* what step K is offered, step.K.* what it
  * gives, grad.* the gradients of step 0, final.* and ema.* the state after. Errors are max|a-b| / max|b| per
- * tensor. */
+ * tensor. golden_from_pytorch.py makes such files with the published code. */
 #include <reel/act.h>
 #include <reel/autograd.h>
 #include <reel/optim.h>

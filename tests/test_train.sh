@@ -118,7 +118,10 @@ train untested 'data_paths_test=[]'
 [ $status -eq 0 ] && [ -f untested/step_30.safetensors ] || fail "no test data: $(cat untested.err)"
 for other in "arch.mlp_t=False arch.pos_encodings=rope" "arch.mlp_t=False arch.pos_encodings=learned" \
     "arch.forward_dtype=bfloat16" "arch.forward_dtype=float64" "arch.no_ACT_continue=False" \
-    "optimizer=adamw grad_clip=1" "arch.puzzle_emb_ndim=0" "arch.loss.loss_type=softmax_cross_entropy"; do
+    "optimizer=adamw grad_clip=1" "arch.puzzle_emb_ndim=0" "arch.loss.loss_type=softmax_cross_entropy" \
+    "arch=trm_singlez" "arch=trm_hier6" "arch=hrm arch.one_step_gradient=False" "arch=hrm_v1" \
+    "arch.one_step_gradient=True arch.separate_networks=True" \
+    "arch=transformers_baseline arch.mlp_t=False arch.pos_encodings=rope"; do
     # shellcheck disable=SC2086 # several arguments
     train other $other max_steps=3
     [ $status -eq 0 ] || fail "$other: $(cat other.err)"
