@@ -199,6 +199,10 @@
       "supervision steps before an example is replaced")                                                     \
     X(halt_exploration_prob,   FLOAT(0, 1),                           "0.1",                                 \
       "chance that an example must take a random minimum of steps")                                          \
+    X(act_enabled,             BOOL,                                  "True",                                \
+      "False: in training, too, every example takes halt_max_steps")                                         \
+    X(act_inference,           BOOL,                                  "False",                               \
+      "published for halting in evaluation; only False here: every example takes halt_max_steps")            \
     X(no_ACT_continue,         BOOL,                                  "True",                                \
       "train no continue head and halt without it; transformers_baseline halts by it all the same")          \
     X(one_step_gradient,       BOOL,                                  "False",                               \

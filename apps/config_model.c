@@ -37,6 +37,7 @@ reel_model_config train_config_model(const train_config *config) {
         .round_width = config->arch.round_width,
         .halt_max_steps = config->arch.halt_max_steps,
         .halt_exploration_prob = config->arch.halt_exploration_prob,
+        .act_enabled = config->arch.act_enabled,
         .no_ACT_continue = config->arch.no_ACT_continue,
         .one_step_gradient = config->arch.one_step_gradient,
         .separate_networks = config->arch.separate_networks,

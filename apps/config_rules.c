@@ -66,7 +66,9 @@ static reel_status check_puzzle_embedding(const train_config *c, const char *nam
 static reel_status check_architecture(const train_config *c, const char *name, reel_error *error) {
     reel_model_config model = train_config_model(c);
     model.seq_len = model.vocab_size = model.num_puzzle_identifiers = 1; /* whatever the data will say */
-    const char *const fault = reel_model_config_fault(&model);
+    const char *const fault = c->arch.act_inference
+                                  ? "act_inference cannot be on, evaluation takes halt_max_steps"
+                                  : reel_model_config_fault(&model);
     return fault ? reel_fail(error, REEL_ERROR_ARGUMENT, "%s: arch %s: %s", name, model.arch, fault)
                  : REEL_OK;
 }

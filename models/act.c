@@ -120,6 +120,11 @@ static void take_puzzle_rows(reel_context *ctx, const reel_model *model, reel_ca
 /* ---- halting
  * ---------------------------------------------------------------------------------------------------- */
 
+/* Whether rows may halt before the last step. */
+static bool is_adaptive(const reel_model_config *c, reel_act_mode mode) {
+    return mode == REEL_ACT_TRAIN && c->act_enabled && c->halt_max_steps > 1;
+}
+
 /* Some rows explore: they may not halt before a step drawn from 2 .. halt_max_steps. */
 static void draw_least_steps(reel_context *ctx, const reel_model_config *c, reel_carry *carry,
                              uint32_t step) {
@@ -137,7 +142,7 @@ static reel_tensor *halt(reel_context *ctx, const reel_model *model, reel_carry 
                          const reel_outputs *out, reel_tensor *is_last, reel_tensor *steps, uint32_t step,
                          reel_act_mode mode) {
     const reel_model_config *c = reel_model_config_of(model);
-    if (mode == REEL_ACT_EVALUATE || c->halt_max_steps == 1)
+    if (!is_adaptive(c, mode))
         return is_last;
     draw_least_steps(ctx, c, carry, step);
     reel_tensor *least = reel_cast(ctx, carry->least_steps, steps->dtype);
@@ -279,7 +284,7 @@ reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_c
     r.lm_loss = lm_loss(ctx, c, r.outputs.logits, labels, &g);
     r.q_halt_loss = q_loss(ctx, r.outputs.q_halt, reel_cast(ctx, g.is_correct, r.outputs.q_halt->dtype), &g);
     r.q_continue_loss = carry->zero;
-    if (mode == REEL_ACT_TRAIN && !c->no_ACT_continue && c->halt_max_steps > 1) {
+    if (is_adaptive(c, mode) && !c->no_ACT_continue) {
         reel_tensor *target = continue_target(ctx, model, carry, inputs, &r.outputs, is_last);
         r.q_continue_loss = q_loss(ctx, r.outputs.q_continue, target, &g);
     }

@@ -72,6 +72,7 @@ reel_model_config reel_model_config_default(const char *arch) {
         .round_width = 256,
         .halt_max_steps = 16,
         .halt_exploration_prob = 0.1,
+        .act_enabled = true,
         .no_ACT_continue = own->no_ACT_continue,
         .one_step_gradient = own->one_step_gradient,
         .separate_networks = own->separate_networks,

@@ -11,9 +11,9 @@ name and what differs from BASE or TRAIN:
 
     python3 tests/golden_from_pytorch.py TinyRecursiveModels FOLDER mine arch=hrm H_layers=3 mlp_t=true
 
-The models, the loss head and the optimizer of the puzzle embeddings are the published classes, made to compute in
-float64 by PATCHES below, which also mend two calls that crash there. AdamAtan2, AdamW and the moving average are
-stated here, since their package needs a GPU. The keys of a file are explained in tests/test_golden.c.
+The models, the loss head and the optimizer of the puzzle embeddings are the published classes, made to compute
+in float64 by PATCHES below, which also mend two calls that crash there. AdamAtan2, AdamW and the moving average
+are stated here, since their package needs a GPU. The keys of a file are explained in tests/test_golden.c.
 """
 import argparse
 import importlib
@@ -56,10 +56,11 @@ CASES = {
     "hrm_uneven": dict(HRM, H_layers=1, L_layers=3, H_cycles=3, L_cycles=1, puzzle_emb_ndim=48),
     "hrm_one_cycle": dict(HRM, H_cycles=1, L_cycles=1, pos_encodings="learned"),
     "hrm_mlp": dict(HRM, H_cycles=2, L_cycles=2, mlp_t=True, pos_encodings="none", H_layers=1, L_layers=1),
-    "hrm_softmax": dict(HRM, L_cycles=4, loss_type="softmax_cross_entropy", optimizer="adamw", halt_max_steps=5),
+    "hrm_softmax": dict(HRM, L_cycles=4, loss_type="softmax_cross_entropy", optimizer="adamw"),
     "baseline_12_heads": dict(BASELINE, hidden_size=52, puzzle_emb_ndim=52, num_heads=12),
     "baseline_learned": dict(BASELINE, H_layers=1, pos_encodings="learned", puzzle_emb_ndim=70),
     "baseline_continue": dict(BASELINE, no_ACT_continue=False),
+    "baseline_all_steps": dict(BASELINE, act_enabled=False),
 }
 
 # (what, by what): in every file of the checkout's models/
@@ -67,7 +68,6 @@ PATCHES = [
     (b"torch.float32", b"torch.float64"),
     (b", _, _ = self.inner(", b" = self.inner("),  # no_ACT_continue=False: inner returns three values
     (b"ignore_index: int = -100):", b"ignore_index: int = -100, valid_mask=None):"),  # softmax_cross_entropy
-    (b"logits.shape[-1]), labels.to(torch.long).view(-1)", b"logits.shape[-1]), labels.to(torch.long).reshape(-1)"),
     (b"logits.to(torch.float64).view(", b"logits.to(torch.float64).reshape("),
 ]
 
@@ -159,7 +159,8 @@ class Optimizer:
             p *= 1 - o["lr"] * o["weight_decay"]
             self.m[name].lerp_(g, 1 - o["beta1"])
             self.v[name].lerp_(g * g, 1 - o["beta2"])
-            rate, root = o["lr"] / (1 - o["beta1"] ** self.t), (self.v[name] / (1 - o["beta2"] ** self.t)).sqrt()
+            rate = o["lr"] / (1 - o["beta1"] ** self.t)
+            root = (self.v[name] / (1 - o["beta2"] ** self.t)).sqrt()
             if o["optimizer"] == "adamw":
                 p -= rate * self.m[name] / (root + o["adamw_eps"])
             else:

@@ -103,6 +103,7 @@ START_TEST(test_config_arch_agrees_with_the_library) {
         ck_assert_int_eq(a.round_width, b.round_width);
         ck_assert_int_eq(a.halt_max_steps, b.halt_max_steps);
         ck_assert_double_eq(a.halt_exploration_prob, b.halt_exploration_prob);
+        ck_assert_int_eq(a.act_enabled, b.act_enabled);
         ck_assert_int_eq(a.no_ACT_continue, b.no_ACT_continue);
         ck_assert_int_eq(a.one_step_gradient, b.one_step_gradient);
         ck_assert_int_eq(a.separate_networks, b.separate_networks);
@@ -203,6 +204,9 @@ START_TEST(test_config_arch_refuses_by_name_what_it_cannot_take) {
          "recursion, and it has none"},
         {"arch=transformers_baseline", "arch.pos_encodings=none",
          "config.yaml: arch transformers_baseline: pos_encodings must be rope or learned"},
+        {"arch=transformers_baseline", "+arch.act_inference=True",
+         "config.yaml: arch transformers_baseline: act_inference cannot be on, evaluation takes "
+         "halt_max_steps"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         expect_refused(parse("", cases[i].arch, cases[i].argument), cases[i].message);

@@ -90,6 +90,7 @@ static void read_config(const cJSON *json, trajectory *t) {
     c->round_width = (int64_t)number(json, "round_width", (double)c->round_width);
     c->halt_max_steps = (int64_t)number(json, "halt_max_steps", 0);
     c->halt_exploration_prob = number(json, "halt_exploration_prob", 0);
+    c->act_enabled = number(json, "act_enabled", c->act_enabled) != 0;
     c->no_ACT_continue = number(json, "no_ACT_continue", c->no_ACT_continue) != 0;
     c->one_step_gradient = number(json, "one_step_gradient", c->one_step_gradient) != 0;
     c->separate_networks = number(json, "separate_networks", c->separate_networks) != 0;

@@ -431,6 +431,8 @@ START_TEST(test_models_halt_against_zero_or_against_the_continue_head) {
             ck_assert_int_eq(train(&c, -2, -3).halted, against_zero ? 0 : B);
             ck_assert_int_eq(train(&c, -2, -1).halted, 0);
             ck_assert_int_eq(train(&c, 2, 1).halted, B);
+            c.act_enabled = false;
+            ck_assert_int_eq(train(&c, 2, 1).halted, 0);
         }
     }
 }

@@ -61,6 +61,7 @@ typedef struct reel_model_config {
     int64_t round_width; /* inner widths are multiples of it; 256 as published */
     int64_t halt_max_steps;
     double halt_exploration_prob;
+    bool act_enabled;       /* in training a row may halt before halt_max_steps */
     bool no_ACT_continue;   /* no loss for the continue head: halting is a classification, not Q-learning */
     bool one_step_gradient; /* only the last update of a latent and that of the answer have a gradient */
     bool separate_networks; /* latents are updated by L_level, the answer by an H_level of its own */
