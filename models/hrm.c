@@ -12,7 +12,7 @@
  *     z_H = H_level(z_H, z_L)
  *
  * which is the recursion of trm.c with separate_networks and one_step_gradient. Halting is learned as
- * Q-learning with a continue head (no_ACT_continue is off); that part is in act.c. */
+ * Q-learning with a continue head (no_ACT_continue is off): see act.c. */
 #include <reel/trm.h>
 
 enum { Z_H, Z_L, LATENTS };

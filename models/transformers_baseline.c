@@ -5,7 +5,7 @@
  * Its rows halt when q_halt exceeds q_continue although published training never teaches q_continue: the
  * numbers are those of the published code, which leaves that head at its initial value. With no_ACT_continue
  * off the head is trained as in HRM. */
-#include <reel/trm.h>
+#include <reel/model.h>
 
 enum { Z_H, LATENTS };
 

@@ -24,7 +24,7 @@
  * into the part without gradients, as HRM does. separate_networks gives the answer a network of its own.
  *
  * The two functions of the recursion serve the kin of TRM too, which differ in how a state is updated: with
- * one latent in trm_singlez.c, with six in trm_hier6.c. */
+ * one latent in trm_singlez.c, with six in trm_hier6.c; and HRM, by two networks, in hrm.c. */
 #include <reel/autograd.h>
 #include <reel/trm.h>
 

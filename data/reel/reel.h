@@ -10,6 +10,7 @@
 
 #include <reel/optim.h>
 
+#include <reel/act.h>
 #include <reel/nn.h>
 #include <reel/trm.h>
 

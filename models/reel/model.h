@@ -27,10 +27,11 @@ typedef enum reel_loss_type { REEL_LOSS_STABLEMAX, REEL_LOSS_SOFTMAX } reel_loss
 
 /* Every architecture: its name, the class that has it in the published code, and the defaults that depend on
  * it, which are those of the published config/arch/NAME.yaml where that file has the key. transformers_baseline
- * has no use for L_cycles and L_layers, nor trm and its kin for H_layers.
+ * has no use for cycles and L_layers, nor trm and its kin for H_layers.
  *
- *                                 H_   L_   H_   L_           puzzle_  no_ACT_   one_step_  separate_
- *     X(ID, name, "class",  cycles cycles layers layers heads emb_len  continue  gradient   networks) */
+ *     X(ID, name, "class",
+ *       H_cycles, L_cycles, H_layers, L_layers, num_heads, puzzle_emb_len,
+ *       no_ACT_continue, one_step_gradient, separate_networks) */
 #define REEL_ARCHITECTURES(X)                                                                                \
     X(TRM,      trm,                   "TinyRecursiveReasoningModel_ACTV1",                                  \
                                  3,   6,   0,   2,       8,      16,     true,     false,     false)         \
