@@ -70,6 +70,14 @@ void reel_atomic_write(reel_atomic_file *file, const void *bytes, size_t count) 
         check(file, fwrite(bytes, 1, count, file->stream) == count);
 }
 
+void reel_atomic_rewrite(reel_atomic_file *file, int64_t offset, const void *bytes, size_t count) {
+    if (file->first_errno == 0)
+        check(file, fseeko(file->stream, offset, SEEK_SET) == 0);
+    reel_atomic_write(file, bytes, count);
+    if (file->first_errno == 0)
+        check(file, fseeko(file->stream, 0, SEEK_END) == 0);
+}
+
 /* Makes the rename itself durable. Some file systems cannot flush a folder and say EINVAL. */
 static int flush_folder_of(const char *path) {
     const char *slash = strrchr(path, '/');

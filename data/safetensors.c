@@ -1,21 +1,17 @@
+#include "half.h"
+#include "mapped_file.h"
 #include "safetensors_format.h"
 
 #include <reel/safetensors.h>
 
 #include <cjson/cJSON.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct reel_safetensors {
     char *path;
-    const char *bytes; /* the whole file, mapped */
-    size_t size;
+    reel__mapped_file mapped;
     const char *data; /* what follows the header */
     size_t data_size;
     cJSON *header;                   /* owns all names and strings */
@@ -299,17 +295,17 @@ static reel_status read_metadata(reel_safetensors *file, reel_error *error) {
 /* Finds and parses the JSON; it must be one object, followed by nothing but white space. */
 static reel_status parse_header(reel_safetensors *file, reel_error *error) {
     uint64_t length;
-    if (file->size < REEL__LENGTH_BYTES)
+    if (file->mapped.size < REEL__LENGTH_BYTES)
         return reel_fail(error, REEL_ERROR_FORMAT, "%s: %zu bytes are no safetensors file", file->path,
-                         file->size);
-    memcpy(&length, file->bytes, sizeof length);
-    if (length > REEL__MAX_HEADER_BYTES || length > file->size - REEL__LENGTH_BYTES)
+                         file->mapped.size);
+    memcpy(&length, file->mapped.bytes, sizeof length);
+    if (length > REEL__MAX_HEADER_BYTES || length > file->mapped.size - REEL__LENGTH_BYTES)
         return reel_fail(error, REEL_ERROR_FORMAT,
                          "%s: no safetensors file: a header of %llu bytes in a file of %zu (at most %d)",
-                         file->path, (unsigned long long)length, file->size, REEL__MAX_HEADER_BYTES);
-    const char *text = file->bytes + REEL__LENGTH_BYTES, *end = text + length;
+                         file->path, (unsigned long long)length, file->mapped.size, REEL__MAX_HEADER_BYTES);
+    const char *text = file->mapped.bytes + REEL__LENGTH_BYTES, *end = text + length;
     file->data = end;
-    file->data_size = file->size - REEL__LENGTH_BYTES - length;
+    file->data_size = file->mapped.size - REEL__LENGTH_BYTES - length;
     const char *hazard = length == 0 || text[0] != '{' ? "is not a JSON object" : find_hazard(text, length);
     if (hazard != NULL)
         return reel_fail(error, REEL_ERROR_FORMAT, "%s: the header %s", file->path, hazard);
@@ -325,31 +321,6 @@ static reel_status parse_header(reel_safetensors *file, reel_error *error) {
 
 /* ---- opening ----------------------------------------------------------------------------------------- */
 
-static reel_status map_file(reel_safetensors *file, reel_error *error) {
-    /* Not blocking, or a named pipe would wait for its writer. */
-    const int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat facts;
-    if (fd < 0 || fstat(fd, &facts) != 0) {
-        const int cause = errno;
-        if (fd >= 0)
-            close(fd);
-        return reel_fail(error, REEL_ERROR_IO, "%s: cannot open: %s", file->path, strerror(cause));
-    }
-    void *bytes = MAP_FAILED;
-    const int is_file = S_ISREG(facts.st_mode) && facts.st_size > 0;
-    if (is_file)
-        bytes = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    const int cause = errno;
-    close(fd);
-    if (!is_file)
-        return reel_fail(error, REEL_ERROR_FORMAT, "%s: empty, or not a regular file", file->path);
-    if (bytes == MAP_FAILED)
-        return reel_fail(error, REEL_ERROR_IO, "%s: cannot map: %s", file->path, strerror(cause));
-    file->bytes = bytes;
-    file->size = (size_t)facts.st_size;
-    return REEL_OK;
-}
-
 reel_status reel_safetensors_open(reel_safetensors **out, const char *path, reel_error *error) {
     *out = NULL;
     reel_safetensors *file = calloc(1, sizeof *file);
@@ -357,7 +328,7 @@ reel_status reel_safetensors_open(reel_safetensors **out, const char *path, reel
         free(file);
         return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to read a file", path);
     }
-    reel_status status = map_file(file, error);
+    reel_status status = reel__map_file(&file->mapped, file->path, error);
     if (status == REEL_OK)
         status = parse_header(file, error);
     if (status == REEL_OK)
@@ -374,8 +345,7 @@ reel_status reel_safetensors_open(reel_safetensors **out, const char *path, reel
 void reel_safetensors_close(reel_safetensors *file) {
     if (file == NULL)
         return;
-    if (file->bytes != NULL)
-        munmap((void *)(uintptr_t)file->bytes, file->size);
+    reel__unmap_file(&file->mapped);
     cJSON_Delete(file->header);
     free(file->entries);
     free(file->metadata);
@@ -414,23 +384,6 @@ const char *reel_safetensors_metadata(const reel_safetensors *file, const char *
 }
 
 /* ---- loading ----------------------------------------------------------------------------------------- */
-
-/* An IEEE half as a float: every value is exact. */
-static float half_to_float(uint16_t half) {
-    enum { FRACTION_BITS = 10, EXPONENT_MASK = 0x1f, BIAS_DIFFERENCE = 127 - 15, FLOAT_FRACTION_BITS = 23 };
-    const uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> FRACTION_BITS & EXPONENT_MASK;
-    const uint32_t fraction = half & ((1u << FRACTION_BITS) - 1);
-    if (exponent == 0) { /* zero and subnormals: fraction * 2^-24 */
-        const float magnitude = (float)fraction * 0x1p-24f;
-        return sign != 0 ? -magnitude : magnitude;
-    }
-    const uint32_t wide = exponent == EXPONENT_MASK ? 0xffu : exponent + BIAS_DIFFERENCE;
-    const uint32_t bits =
-        sign | wide << FLOAT_FRACTION_BITS | fraction << (FLOAT_FRACTION_BITS - FRACTION_BITS);
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
 
 /* The integers that a dtype holds exactly, all of them; f64 those of i32, through which they pass. */
 static const struct {
@@ -475,7 +428,7 @@ static reel_status stage(const reel_safetensors *file, const reel_safetensors_en
     for (int64_t i = 0; dtype == IN_F16 && i < count; i++) {
         uint16_t half;
         memcpy(&half, (const char *)entry->data + (size_t)i * sizeof half, sizeof half);
-        ((float *)staged)[i] = half_to_float(half);
+        ((float *)staged)[i] = reel__half_to_float(half);
     }
     if (dtype != IN_I64 && dtype != IN_F16)
         memcpy(staged, entry->data, entry->bytes);

@@ -6,10 +6,6 @@
 
 #include <stddef.h>
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "safetensors files hold little-endian numbers, and are mapped as they are"
-#endif
-
 #define REEL__METADATA_NAME "__metadata__"
 
 enum {

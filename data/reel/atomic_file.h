@@ -22,6 +22,10 @@ REEL_API reel_status reel_atomic_open(reel_atomic_file **file, const char *path,
 /* Appends `count` bytes. The first failure is kept and makes later calls do nothing; commit reports it. */
 REEL_API void reel_atomic_write(reel_atomic_file *file, const void *bytes, size_t count);
 
+/* Replaces `count` bytes at `offset` that have been written before, like a header that tells of what follows.
+ */
+REEL_API void reel_atomic_rewrite(reel_atomic_file *file, int64_t offset, const void *bytes, size_t count);
+
 /* Flushes to the disk, renames, flushes the folder, and frees `file` whatever happens. After an error before
  * the rename nothing is left behind. */
 REEL_API reel_status reel_atomic_commit(reel_atomic_file *file, reel_error *error);

@@ -16,6 +16,7 @@
 
 #include <reel/atomic_file.h>
 #include <reel/batches.h>
+#include <reel/npy.h>
 #include <reel/safetensors.h>
 #include <reel/sudoku.h>
 
