@@ -102,11 +102,22 @@ static void free_file(reel_atomic_file *file) {
     free(file);
 }
 
-reel_status reel_atomic_commit(reel_atomic_file *file, reel_error *error) {
+static reel_status status_of(const reel_atomic_file *file, reel_error *error) {
+    if (file->first_errno == 0)
+        return REEL_OK;
+    return reel_fail(error, REEL_ERROR_IO, "%s: cannot write: %s", file->path, strerror(file->first_errno));
+}
+
+reel_status reel_atomic_flush(reel_atomic_file *file, reel_error *error) {
     if (file->first_errno == 0)
         check(file, fflush(file->stream) == 0);
     if (file->first_errno == 0)
         check(file, fsync(fileno(file->stream)) == 0);
+    return status_of(file, error);
+}
+
+reel_status reel_atomic_commit(reel_atomic_file *file, reel_error *error) {
+    reel_atomic_flush(file, NULL);
     check(file, fclose(file->stream) == 0);
     if (file->first_errno == 0)
         check(file, rename(file->temporary, file->path) == 0);
@@ -114,11 +125,7 @@ reel_status reel_atomic_commit(reel_atomic_file *file, reel_error *error) {
         unlink(file->temporary);
     else
         check(file, flush_folder_of(file->path));
-
-    reel_status status = REEL_OK;
-    if (file->first_errno != 0)
-        status =
-            reel_fail(error, REEL_ERROR_IO, "%s: cannot write: %s", file->path, strerror(file->first_errno));
+    const reel_status status = status_of(file, error);
     free_file(file);
     return status;
 }

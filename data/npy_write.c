@@ -96,18 +96,23 @@ static int64_t first_axis(const reel_npy_writer *w) {
     return !__builtin_mul_overflow(first, w->row, &need) && need == w->count ? first : -1;
 }
 
-reel_status reel_npy_commit(reel_npy_writer *w, reel_error *error) {
+reel_status reel_npy_flush(reel_npy_writer *w, reel_error *error) {
     const int64_t first = first_axis(w);
-    reel_status status;
-    if (first < 0) {
-        status = reel_fail(error, REEL_ERROR_STATE, "%s: %lld elements do not fill the array's shape",
-                           w->path, (long long)w->count);
-        reel_npy_discard(w);
-        return status;
-    }
+    if (first < 0)
+        return reel_fail(error, REEL_ERROR_STATE, "%s: %lld elements do not fill the array's shape", w->path,
+                         (long long)w->count);
     char header[HEADER_BYTES];
     const size_t bytes = make_header(w, first, header);
     reel_atomic_rewrite(w->file, 0, header, bytes);
+    return reel_atomic_flush(w->file, error);
+}
+
+reel_status reel_npy_commit(reel_npy_writer *w, reel_error *error) {
+    reel_status status = reel_npy_flush(w, error);
+    if (status != REEL_OK) {
+        reel_npy_discard(w);
+        return status;
+    }
     status = reel_atomic_commit(w->file, error);
     free(w->path);
     free(w);

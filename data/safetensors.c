@@ -1,10 +1,10 @@
 #include "half.h"
+#include "json_file.h"
 #include "mapped_file.h"
 #include "safetensors_format.h"
 
 #include <reel/safetensors.h>
 
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,32 +83,6 @@ int reel__is_tensor_name(const char *name) {
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             return 0;
     return *name != '\0' && strcmp(name, REEL__METADATA_NAME) != 0;
-}
-
-/* What forbids giving the text to the JSON parser, or NULL: nesting deeper than a header has, which the
- * parser would follow by recursion, and zero characters, which would cut its strings short. */
-static const char *find_hazard(const char *text, size_t length) {
-    enum { MAX_DEPTH = 3 }; /* header, tensor, shape */
-    static const char zero[] = "u0000";
-    int depth = 0, in_string = 0;
-    for (size_t i = 0; i < length; i++) {
-        const char c = text[i];
-        if (c == '\0')
-            return "holds a NUL byte";
-        if (in_string && c == '\\') {
-            i++;
-            if (length - i >= strlen(zero) && memcmp(text + i, zero, strlen(zero)) == 0)
-                return "holds a zero character";
-        } else if (c == '"') {
-            in_string = !in_string;
-        } else if (!in_string && (c == '{' || c == '[')) {
-            if (++depth > MAX_DEPTH)
-                return "is nested too deeply";
-        } else if (!in_string && (c == '}' || c == ']')) {
-            depth--;
-        }
-    }
-    return reel__is_utf8(text, length) ? NULL : "is not UTF-8";
 }
 
 /* ---- the header -------------------------------------------------------------------------------------- */
@@ -294,6 +268,7 @@ static reel_status read_metadata(reel_safetensors *file, reel_error *error) {
 
 /* Finds and parses the JSON; it must be one object, followed by nothing but white space. */
 static reel_status parse_header(reel_safetensors *file, reel_error *error) {
+    enum { MAX_DEPTH = 3 }; /* header, tensor, shape */
     uint64_t length;
     if (file->mapped.size < REEL__LENGTH_BYTES)
         return reel_fail(error, REEL_ERROR_FORMAT, "%s: %zu bytes are no safetensors file", file->path,
@@ -306,7 +281,8 @@ static reel_status parse_header(reel_safetensors *file, reel_error *error) {
     const char *text = file->mapped.bytes + REEL__LENGTH_BYTES, *end = text + length;
     file->data = end;
     file->data_size = file->mapped.size - REEL__LENGTH_BYTES - length;
-    const char *hazard = length == 0 || text[0] != '{' ? "is not a JSON object" : find_hazard(text, length);
+    const char *hazard =
+        length == 0 || text[0] != '{' ? "is not a JSON object" : reel__json_hazard(text, length, MAX_DEPTH);
     if (hazard != NULL)
         return reel_fail(error, REEL_ERROR_FORMAT, "%s: the header %s", file->path, hazard);
     const char *stop = text;

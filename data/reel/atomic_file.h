@@ -26,6 +26,10 @@ REEL_API void reel_atomic_write(reel_atomic_file *file, const void *bytes, size_
  */
 REEL_API void reel_atomic_rewrite(reel_atomic_file *file, int64_t offset, const void *bytes, size_t count);
 
+/* Brings everything so far onto the disk, so that of a commit only the rename is left. Of several files that
+ * belong together, none takes its name before all have been flushed. */
+REEL_API reel_status reel_atomic_flush(reel_atomic_file *file, reel_error *error);
+
 /* Flushes to the disk, renames, flushes the folder, and frees `file` whatever happens. After an error before
  * the rename nothing is left behind. */
 REEL_API reel_status reel_atomic_commit(reel_atomic_file *file, reel_error *error);

@@ -66,6 +66,9 @@ REEL_API reel_status reel_npy_create(reel_npy_writer **writer, const char *path,
 /* Appends `count` elements of the file's type. The first failure is kept; commit reports it. */
 REEL_API void reel_npy_append(reel_npy_writer *writer, const void *elements, int64_t count);
 
+/* Completes the file and brings it onto the disk, so that of a commit only the rename is left. */
+REEL_API reel_status reel_npy_flush(reel_npy_writer *writer, reel_error *error);
+
 /* Ends with exactly one of these; both free `writer`. Commit fails if the elements do not fill the shape. */
 REEL_API reel_status reel_npy_commit(reel_npy_writer *writer, reel_error *error);
 REEL_API void reel_npy_discard(reel_npy_writer *writer); /* NULL is accepted */

@@ -16,7 +16,9 @@
 
 #include <reel/atomic_file.h>
 #include <reel/batches.h>
+#include <reel/folders.h>
 #include <reel/npy.h>
+#include <reel/puzzle_folder.h>
 #include <reel/safetensors.h>
 #include <reel/sudoku.h>
 
