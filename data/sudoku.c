@@ -145,3 +145,16 @@ void reel_sudoku_augment(int size, const uint8_t *question, const uint8_t *answe
         }
     }
 }
+
+void reel_sudoku_variant(int size, const uint8_t *question, const uint8_t *answer, uint64_t seed,
+                         int64_t group, int64_t variant, uint8_t *out_question, uint8_t *out_answer) {
+    if (variant == 0) {
+        const size_t cells = (size_t)size * (size_t)size;
+        memcpy(out_question, question, cells);
+        memcpy(out_answer, answer, cells);
+        return;
+    }
+    reel_random random =
+        reel_random_begin(seed, (reel_draw){REEL_STREAM_AUGMENT, (uint64_t)group, (uint32_t)variant});
+    reel_sudoku_augment(size, question, answer, &random, out_question, out_answer);
+}

@@ -61,57 +61,66 @@ static reel_status read_rating(const reel__csv *csv, int column, int32_t *rating
     return REEL_OK;
 }
 
-/* Reads one row into the set, which the first row makes. */
-static reel_status read_puzzle(const reel__csv *csv, const columns *at, reel_sudoku_set **set,
-                               reel_error *error) {
-    if (*set == NULL) {
-        const size_t cells = reel__csv_field_at(csv, at->question).length;
-        const int size = size_of_cells(cells);
-        if (size == 0)
-            return reel__csv_refuse(csv, error, "the question has %zu characters, expected 16, 36 or 81",
-                                    cells);
-        *set = reel__sudoku_set_new(size);
-        if (*set == NULL)
-            return reel_fail(error, REEL_ERROR_MEMORY, "no memory for a set of puzzles");
-    }
-    uint8_t question[REEL_SUDOKU_MAX_CELLS], answer[REEL_SUDOKU_MAX_CELLS];
-    int32_t rating;
-    const int size = (*set)->size;
-    reel_status status = read_grid(csv, at->question, "question", size, question, error);
+/* Reads and checks the row that is at hand; `size` 0 takes what the row has. */
+static reel_status read_row(const reel__csv *csv, const columns *at, int size, reel_sudoku_row *row,
+                            uint8_t *question, uint8_t *answer, reel_error *error) {
+    const size_t cells = reel__csv_field_at(csv, at->question).length;
+    *row =
+        (reel_sudoku_row){.size = size ? size : size_of_cells(cells), .question = question, .answer = answer};
+    if (row->size == 0)
+        return reel__csv_refuse(csv, error, "the question has %zu characters, expected 16, 36 or 81", cells);
+    reel_status status = read_grid(csv, at->question, "question", row->size, question, error);
     if (status == REEL_OK)
-        status = read_grid(csv, at->answer, "answer", size, answer, error);
+        status = read_grid(csv, at->answer, "answer", row->size, answer, error);
     if (status == REEL_OK)
-        status = read_rating(csv, at->rating, &rating, error);
+        status = read_rating(csv, at->rating, &row->rating, error);
     if (status != REEL_OK)
         return status;
     reel_error fault = {0};
-    if (reel_sudoku_check(size, question, answer, &fault) != REEL_OK)
+    if (reel_sudoku_check(row->size, question, answer, &fault) != REEL_OK)
         return reel__csv_refuse(csv, error, "%s", fault.message);
-    return reel__sudoku_set_append(*set, question, answer, rating, error);
+    return REEL_OK;
 }
 
-reel_status reel_sudoku_read_csv(const char *path, reel_sudoku_set **out, reel_error *error) {
-    *out = NULL;
+reel_status reel_sudoku_scan_csv(const char *path, reel_sudoku_visitor *visit, void *arg, reel_error *error) {
     reel__csv *csv;
     reel_status status = reel__csv_open(&csv, path, error);
     if (status != REEL_OK)
         return status;
     columns at;
-    reel_sudoku_set *set = NULL;
+    uint8_t question[REEL_SUDOKU_MAX_CELLS], answer[REEL_SUDOKU_MAX_CELLS];
+    reel_sudoku_row row = {0};
     int has_row = 1;
     status = find_columns(csv, &at, error);
     while (status == REEL_OK && has_row) {
         status = reel__csv_next(csv, &has_row, error);
         if (status == REEL_OK && has_row)
-            status = read_puzzle(csv, &at, &set, error);
+            status = read_row(csv, &at, row.size, &row, question, answer, error);
+        if (status == REEL_OK && has_row)
+            status = visit(arg, &row, error);
     }
     reel__csv_close(csv);
-    if (status == REEL_OK && set == NULL)
+    if (status == REEL_OK && row.size == 0)
         status = reel_fail(error, REEL_ERROR_FORMAT, "%s: no puzzle behind the header", path);
-    if (status == REEL_OK)
-        *out = set;
-    else
+    return status;
+}
+
+/* A reel_sudoku_visitor: adds the row to the set, which the first one makes. */
+static reel_status keep_row(void *arg, const reel_sudoku_row *row, reel_error *error) {
+    reel_sudoku_set **const set = arg;
+    if (*set == NULL && (*set = reel__sudoku_set_new(row->size)) == NULL)
+        return reel_fail(error, REEL_ERROR_MEMORY, "no memory for a set of puzzles");
+    return reel__sudoku_set_append(*set, row->question, row->answer, row->rating, error);
+}
+
+reel_status reel_sudoku_read_csv(const char *path, reel_sudoku_set **out, reel_error *error) {
+    reel_sudoku_set *set = NULL;
+    const reel_status status = reel_sudoku_scan_csv(path, keep_row, &set, error);
+    if (status != REEL_OK) {
         reel_sudoku_set_free(set);
+        set = NULL;
+    }
+    *out = set;
     return status;
 }
 

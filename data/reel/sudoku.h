@@ -55,6 +55,12 @@ REEL_API void reel_sudoku_make(int size, reel_random *random, uint8_t *question,
 REEL_API void reel_sudoku_augment(int size, const uint8_t *question, const uint8_t *answer,
                                   reel_random *random, uint8_t *out_question, uint8_t *out_answer);
 
+/* Variant `variant` of the puzzle of a group: 0 is the puzzle itself, and each further number names one
+ * symmetry, drawn by (seed, REEL_STREAM_AUGMENT, group, variant). A data set that is written with its
+ * variants and one that makes them while it is read hold the same puzzles. */
+REEL_API void reel_sudoku_variant(int size, const uint8_t *question, const uint8_t *answer, uint64_t seed,
+                                  int64_t group, int64_t variant, uint8_t *out_question, uint8_t *out_answer);
+
 /* The smallest grid, as a string, among all that the symmetries make of `question`: two puzzles are
  * equivalent exactly if their canonical grids are equal. */
 REEL_API void reel_sudoku_canonical(int size, const uint8_t *question, uint8_t *out);
@@ -73,6 +79,17 @@ REEL_API reel_status reel_sudoku_generate(int size, int64_t count, uint64_t seed
  * 36 or 81 characters, all of one size; '.' or '0' is a blank. Every answer is checked against the rules and
  * its question. Errors name the file and the line. */
 REEL_API reel_status reel_sudoku_read_csv(const char *path, reel_sudoku_set **set, reel_error *error);
+
+/* The same, row by row, for files that need not fit into memory. What `visit` returns ends the reading; the
+ * row is gone when it returns. */
+typedef struct reel_sudoku_row {
+    int size;
+    const uint8_t *question, *answer; /* (size * size) */
+    int32_t rating;
+} reel_sudoku_row;
+typedef reel_status reel_sudoku_visitor(void *arg, const reel_sudoku_row *row, reel_error *error);
+REEL_API reel_status reel_sudoku_scan_csv(const char *path, reel_sudoku_visitor *visit, void *arg,
+                                          reel_error *error);
 
 /* Writes the same form, atomically. */
 REEL_API reel_status reel_sudoku_write_csv(const char *path, const reel_sudoku_set *set, reel_error *error);
