@@ -1,7 +1,7 @@
 #include "demo.h"
 
-#include "board.h"
 #include "evaluate.h"
+#include "grid.h"
 
 #include <reel/ops.h>
 
@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* What the model answered at every supervision step: `steps` of B rows of S cells. */
 typedef struct recording {
@@ -98,30 +97,6 @@ static reel_status choose_puzzle(trainer *t, recording *r, choice *best, reel_er
 
 /* ---- showing ----------------------------------------------------------------------------------------- */
 
-enum { BLANK_TOKEN = 1 }; /* then come the digits (<reel/batches.h>) */
-
-static char cell_text(int32_t token) {
-    return token > BLANK_TOKEN ? (char)('0' + token - BLANK_TOKEN) : '.';
-}
-
-/* Draws a board of tokens; `before` is the one shown last, `right` the solution, NULL: no matter. */
-static int64_t draw(const trainer *t, const int32_t *question, const int32_t *before, const int32_t *now,
-                    const int32_t *right, board_style style) {
-    board_cell cells[REEL_SUDOKU_MAX_CELLS];
-    int64_t wrong = 0;
-    for (int64_t i = 0; i < t->data->seq_len; i++) {
-        cells[i] = (board_cell){.text = cell_text(now[i]), .mark = BOARD_PLAIN};
-        if (before && now[i] != before[i])
-            cells[i].mark = BOARD_CHANGED;
-        else if (question[i] != BLANK_TOKEN)
-            cells[i].mark = BOARD_GIVEN;
-        cells[i].wrong = right && now[i] != right[i];
-        wrong += cells[i].wrong;
-    }
-    board_draw(stdout, reel_dataset_sudoku(t->test_data)->size, cells, style);
-    return wrong;
-}
-
 /* The first step after which no answer differs from the one before. */
 static int64_t settled_step(const recording *r, int64_t row) {
     int64_t step = r->steps - 1;
@@ -135,21 +110,25 @@ static double halting_probability(const recording *r, int64_t step, int64_t row)
     return 1 / (1 + exp(-r->q_halt[step * r->rows + row]));
 }
 
-static void show(const trainer *t, const recording *r, const choice *which, board_style style) {
+static void show(const trainer *t, const recording *r, const choice *which) {
     const int64_t row = which->row;
     const int32_t *const question = t->batch.inputs + row * r->cells;
-    const int32_t *const right = t->batch.labels + row * r->cells;
-    const int32_t *before = question;
+    const grid_shape shape = grid_shape_of(t->data->seq_len, t->data->vocab_size);
+    const grid_style style = grid_style_for(stdout);
+    grid_view view = {.tokens = question, .question = question};
     const int64_t settled = settled_step(r, row);
     printf("\nTest puzzle %" PRId64 ", which training has not seen:\n\n", which->batch * r->rows + row + 1);
-    draw(t, question, NULL, question, NULL, style);
+    grid_draw(stdout, shape, &view, 1, style);
     printf("\nThe model thinks, one board per supervision step ");
-    board_legend(stdout, style);
+    grid_legend(stdout, shape, style);
+    putchar('\n');
+    view.right = t->batch.labels + row * r->cells;
     for (int64_t step = 0; step <= settled; step++) {
         const double halting = halting_probability(r, step, row);
         printf("\nstep %" PRId64 ", halting probability %.3f\n", step + 1, halting);
-        draw(t, question, before, answer_at(r, step, row), right, style);
-        before = answer_at(r, step, row);
+        view.before = view.tokens;
+        view.tokens = answer_at(r, step, row);
+        grid_draw(stdout, shape, &view, 1, style);
     }
     if (settled + 1 < r->steps)
         printf("\nsteps %" PRId64 " to %" PRId64 " change nothing, halting probability at the end %.3f\n",
@@ -183,7 +162,7 @@ reel_status demo_show(trainer *t, const char *config_path, reel_error *error) {
         trainer_swap_ema(t);
     }
     if (status == REEL_OK) {
-        show(t, &r, &which, isatty(STDOUT_FILENO) ? BOARD_COLOURS : BOARD_CHARACTERS);
+        show(t, &r, &which);
         say_what_next(config_path);
     }
     recording_free(&r);

@@ -1,15 +1,16 @@
 #include "progress.h"
 
+#include "terminal.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 256, TERMINAL_COLUMNS = 80, WARM_UP_STEPS = 3 };
+enum { LINE_BYTES = 256, WARM_UP_STEPS = 3 };
 
 static const double terminal_interval_seconds = 0.1, plain_interval_seconds = 10;
 
@@ -21,11 +22,7 @@ static const double memory_of_a_step = 0.95;
 
 /* Writes over the unfinished line. Longer ones than the terminal's width would not go away again. */
 static void rewrite(progress *p, const char *line) {
-    struct winsize size;
-    int columns = TERMINAL_COLUMNS;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        columns = size.ws_col;
-    printf("\r%.*s\033[K", columns - 1, line); /* the sequence clears the rest of the line */
+    printf("\r%.*s\033[K", terminal_columns(stdout) - 1, line); /* the sequence clears the rest of the line */
     fflush(stdout);
     p->open = true;
 }
