@@ -90,11 +90,11 @@
 
 #define CONFIG_RUN_KEYS(X)                                                                                   \
     X(data_paths,              LIST,                                  "[]",                                  \
-      "training data: a Sudoku CSV file, or sudoku:SIDE:COUNT for puzzles made on the spot")                 \
+      "training data, mixed: a folder as trm_data writes it, a CSV file, or sudoku:SIDE:COUNT")              \
     X(data_path,               STRING,                                "null",                                \
       "HRM's name of data_paths with one entry")                                                             \
     X(data_paths_test,         LIST,                                  "[]",                                  \
-      "test data, of the same forms; empty: no evaluation")                                                  \
+      "test data, of the same forms; empty: the test data of those folders")                                 \
     X(evaluators,              EVALUATORS,                            "[]",                                  \
       "task evaluators, such as [{name: arc@ARC}], over the test data")                                      \
     X(global_batch_size,       INT(1, 1048576),                       "768",                                 \
@@ -108,13 +108,13 @@
     X(min_eval_interval,       INT(0, 1000000000),                    "0",                                   \
       "evaluations to skip at the beginning")                                                                \
     X(eval_max_examples,       INT(0, CONFIG_INT_MAX),                "0",                                   \
-      "test examples per evaluation, the first so many; 0: all")                                             \
+      "test examples per evaluation, the first so many of each set; 0: all")                                 \
     X(checkpoint_every_eval,   BOOL,                                  "True",                                \
       "save weights after every evaluation and not only at the end")                                         \
     X(eval_save_outputs,       WORDS(config_output),                  "[]",                                  \
       "what each evaluation saves of its last supervision step, as step_N_all_preds/NAME.npy")               \
-    X(augment,                 BOOL,                                  "True",                                \
-      "show each training puzzle under a random symmetry")                                                   \
+    X(num_aug,                 INT_OR_NULL(0, 1000000000),            "null",                                \
+      "variants of each training puzzle besides itself; null: as many as there are, for a Sudoku no end")    \
     X(optimizer,               WORD(config_optimizer),                "adam_atan2",                          \
       "optimizer of the weights")                                                                            \
     X(lr,                      FLOAT(0, 1000),                        "1e-4",                                \

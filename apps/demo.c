@@ -68,7 +68,7 @@ typedef struct choice {
 /* The row of a recorded test batch that is worth most. */
 static choice choose_row(const trainer *t, const recording *r, int64_t batch) {
     choice best = {.batch = batch, .row = 0, .worth = SOLVED_AT_ONCE};
-    for (int64_t row = 0; row < r->rows && batch * r->rows + row < t->test_examples; row++) {
+    for (int64_t row = 0; row < r->rows && batch * r->rows + row < t->test_data->total_examples; row++) {
         const bool solved = solved_at(r, r->steps - 1, row);
         const worth here = solved_at(r, 0, row) ? SOLVED_AT_ONCE : solved ? SOLVED_IN_STEPS : NOT_SOLVED;
         if (here > best.worth)

@@ -7,26 +7,15 @@
 #include <string.h>
 
 int64_t evaluate_batches(const trainer *t) {
-    const int64_t rows = t->test_carry->batch_size;
-    return (t->test_examples + rows - 1) / rows;
-}
-
-/* Of rows beyond the number of examples asked for nothing is counted. */
-static void ignore_rows_beyond(const trainer *t, int64_t index) {
-    const int64_t rows = t->test_carry->batch_size, cells = t->data->seq_len;
-    for (int64_t row = 0; row < rows; row++) {
-        for (int64_t i = 0; i < cells && index * rows + row >= t->test_examples; i++)
-            t->batch.labels[row * cells + i] = REEL_BATCH_LABEL_IGNORED;
-    }
+    return reel_test_batches(t->test_data, t->test_carry->batch_size);
 }
 
 reel_status evaluate_batch(trainer *t, int64_t index, evaluate_watcher *watch, void *arg, reel_error *error) {
     reel_context *const ctx = t->ctx;
     reel_carry *const carry = t->test_carry;
-    reel_status status = reel_test_batch(t->test_data, carry->batch_size, index, &t->batch, error);
+    reel_status status = reel_test_batch(t->test_data, carry->batch_size, index, &t->batch, NULL, error);
     if (status != REEL_OK)
         return status;
-    ignore_rows_beyond(t, index);
     reel_carry_restart(ctx, carry);
     reel_carry_offer(ctx, carry, t->batch.inputs, t->batch.labels, t->batch.puzzle_identifiers);
     for (int64_t step = 1; step <= t->config->arch.halt_max_steps && status == REEL_OK; step++) {

@@ -61,7 +61,8 @@ void progress_begin(progress *p, const trainer *t) {
     progress_say(p,
                  "data: %" PRId64 " training puzzles, %" PRId64 " test puzzles; %" PRId64 " steps of %" PRId64
                  " rows (puzzles/s: rows times steps per second)",
-                 t->data->total_examples, t->test_examples, t->last_step, t->plan.batch_size);
+                 t->data->total_groups, t->test_data ? t->test_data->total_examples : 0, t->last_step,
+                 t->plan.batch_size);
 }
 
 static double peak_memory_mib(void) {

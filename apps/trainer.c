@@ -31,6 +31,15 @@ trainer_cost trainer_spent_since(const trainer *t, const trainer_cost *before) {
                           .system_allocations = now.system_allocations - before->system_allocations};
 }
 
+void trainer_count_step(trainer *t) {
+    t->step++;
+    const int64_t interval = reel_plan_interval(t->data, &t->plan, t->step);
+    t->interval_ended = interval > t->interval;
+    t->interval = interval;
+    if (interval == t->plan.epochs / t->plan.eval_interval)
+        t->last_step = t->step;
+}
+
 void trainer_swap_ema(trainer *t) {
     if (t->optimizer)
         reel_optimizer_swap_ema(t->optimizer);
@@ -50,28 +59,36 @@ static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* Opens the one data set that `paths` names. */
-static reel_status open_one(reel_dataset **data, const char *key, const config_strings *paths, uint64_t seed,
-                            const reel_dataset *training, reel_error *error) {
-    if (paths->count > 1)
-        return reel_fail(error, REEL_ERROR_ARGUMENT, "%s: this version takes one data set, got %zu", key,
-                         paths->count);
-    return reel_dataset_open(data, paths->items[0], seed, training, error);
+/* The test data: what data_paths_test names or, where that is empty, what comes with data_paths. */
+static reel_status open_test_data(trainer *t, const reel_dataset_options *options, reel_error *error) {
+    const train_config *const c = t->config;
+    const config_strings *const paths = c->data_paths_test.count > 0 ? &c->data_paths_test : &c->data_paths;
+    const char **const specs = calloc(paths->count, sizeof *specs);
+    if (!specs)
+        return reel_fail(error, REEL_ERROR_MEMORY, "no memory for a data set");
+    int count = 0;
+    for (size_t i = 0; i < paths->count; i++) {
+        if (paths == &c->data_paths_test || reel_dataset_has_test(paths->items[i]))
+            specs[count++] = paths->items[i];
+    }
+    reel_status status = REEL_OK;
+    if (count > 0)
+        status = reel_dataset_open(&t->test_data, specs, count, REEL_SPLIT_TEST, options, t->data, error);
+    else if (c->demo)
+        status = reel_fail(error, REEL_ERROR_ARGUMENT,
+                           "demo shows a puzzle of the test data, and data_paths_test names none");
+    free(specs);
+    return status;
 }
 
 static reel_status open_data(trainer *t, reel_error *error) {
     const train_config *const c = t->config;
-    const uint64_t seed = (uint64_t)c->seed;
-    reel_status status = open_one(&t->data, "data_paths", &c->data_paths, seed, NULL, error);
-    if (status != REEL_OK || c->data_paths_test.count == 0)
-        return status;
-    status = open_one(&t->test_data, "data_paths_test", &c->data_paths_test, seed, t->data, error);
-    if (status != REEL_OK)
-        return status;
-    t->test_examples = t->test_data->total_examples;
-    if (c->eval_max_examples > 0)
-        t->test_examples = smaller(t->test_examples, c->eval_max_examples);
-    return REEL_OK;
+    const reel_dataset_options options = {
+        .seed = (uint64_t)c->seed, .num_aug = c->num_aug, .max_examples = c->eval_max_examples};
+    const reel_status status =
+        reel_dataset_open(&t->data, (const char *const *)c->data_paths.items, (int)c->data_paths.count,
+                          REEL_SPLIT_TRAIN, &options, NULL, error);
+    return status == REEL_OK ? open_test_data(t, &options, error) : status;
 }
 
 static reel_status make_plan(trainer *t, reel_error *error) {
@@ -81,13 +98,12 @@ static reel_status make_plan(trainer *t, reel_error *error) {
         .epochs = c->epochs,
         .eval_interval = c->eval_interval,
         .seed = (uint64_t)c->seed,
-        .augment = c->augment ? REEL_AUGMENT_ON : REEL_AUGMENT_OFF,
     };
     const reel_status status = reel_batch_plan_check(t->data, &t->plan, error);
     if (status != REEL_OK)
         return status;
     t->schedule_steps = reel_plan_total_steps(t->data, &t->plan);
-    t->last_step = reel_plan_run_steps(t->data, &t->plan);
+    t->last_step = reel_plan_max_steps(t->data, &t->plan);
     if (c->max_steps != CONFIG_ALL_STEPS)
         t->last_step = smaller(t->last_step, c->max_steps);
 
@@ -138,7 +154,8 @@ static reel_status build_model(trainer *t, reel_error *error) {
     if (t->model)
         t->carry = reel_carry_new(t->ctx, t->model, t->plan.batch_size);
     if (t->model && t->test_data)
-        t->test_carry = reel_carry_new(t->ctx, t->model, smaller(t->plan.batch_size, t->test_examples));
+        t->test_carry =
+            reel_carry_new(t->ctx, t->model, smaller(t->plan.batch_size, t->test_data->total_examples));
     const reel_status status = reel_context_status(t->ctx);
     return status == REEL_OK ? REEL_OK : reel_fail(error, status, "%s", reel_context_message(t->ctx));
 }

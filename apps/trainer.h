@@ -15,8 +15,7 @@ typedef struct trainer {
 
     reel_dataset *data, *test_data; /* test_data NULL: no evaluation */
     reel_batch_plan plan;
-    reel_batch batch;      /* on the host, written anew for every step and every test batch */
-    int64_t test_examples; /* that an evaluation goes through */
+    reel_batch batch; /* on the host, written anew for every step and every test batch */
 
     reel_model *model;
     reel_optimizer *optimizer; /* NULL: the weights are frozen */
@@ -24,7 +23,9 @@ typedef struct trainer {
     reel_carry *test_carry; /* NULL: no evaluation */
 
     int64_t step;           /* optimizer steps taken */
-    int64_t last_step;      /* at which training ends */
+    int64_t last_step;      /* at which training ends at the latest */
+    int64_t interval;       /* evaluation intervals that have ended ... */
+    bool interval_ended;    /* ... one of them with the last step */
     int64_t schedule_steps; /* the learning rate's idea of the end */
     double seconds;         /* that the steps took, evaluations excluded */
     int64_t tape_bytes;     /* that the tape held when the last backward began */
@@ -34,6 +35,9 @@ typedef struct trainer {
  * beforehand. Writes nothing. *config must outlive *t. After an error *t is all zero. */
 reel_status trainer_build(trainer *t, const train_config *config, reel_error *error);
 void trainer_free(trainer *t);
+
+/* Counts a step that went well, and learns whether an interval or the run ends with it. */
+void trainer_count_step(trainer *t);
 
 /* Exchanges the weights with their moving average, if one is kept; a second call brings them back. */
 void trainer_swap_ema(trainer *t);

@@ -62,7 +62,7 @@ static reel_status train_step(trainer *t, metrics *m, reel_error *error) {
     update_weights(t, step);
     status = trainer_end_tape(t, "step", step, error);
     if (status == REEL_OK)
-        t->step = step;
+        trainer_count_step(t);
     return status;
 }
 
@@ -86,9 +86,8 @@ static reel_status log_step(const trainer *t, run *r, const metrics *m, double s
 /* Whether weights are saved and measured after this step: after every interval from min_eval_interval on, and
  * always at the end. */
 static bool evaluation_is_due(const trainer *t) {
-    const int64_t interval = reel_plan_interval_steps(t->data, &t->plan);
-    const bool interval_ends = t->step % interval == 0 && t->step / interval > t->config->min_eval_interval;
-    return interval_ends || t->step == t->last_step;
+    const bool is_wanted = t->interval_ended && t->interval > t->config->min_eval_interval;
+    return is_wanted || t->step == t->last_step;
 }
 
 /* Measures the weights on the test data, if there are any. */
@@ -106,7 +105,8 @@ static reel_status evaluate_now(trainer *t, run *r, progress *p, reel_error *err
     metrics_write_evaluation(&line, &m, &event);
     progress_say(p, "step %" PRId64 ": exact %.1f %%, token %.1f %% on %" PRId64 " test puzzles (%.1f s)",
                  t->step, 100 * metrics_mean(&m, REEL_METRIC_EXACT_ACCURACY),
-                 100 * metrics_mean(&m, REEL_METRIC_ACCURACY), t->test_examples, event.duration_seconds);
+                 100 * metrics_mean(&m, REEL_METRIC_ACCURACY), t->test_data->total_examples,
+                 event.duration_seconds);
     return run_log(r, &line, error);
 }
 

@@ -118,7 +118,7 @@ START_TEST(test_config_has_published_defaults) {
     ck_assert_int_eq(config.threads, 0);
     ck_assert_int_eq(config.max_steps, CONFIG_ALL_STEPS);
     ck_assert_int_eq(config.eval_max_examples, 0);
-    ck_assert(config.augment);
+    ck_assert_int_eq(config.num_aug, -1); /* null */
 }
 END_TEST
 
@@ -620,7 +620,7 @@ END_TEST
 START_TEST(test_config_refuses_values_that_do_not_fit_each_other) {
     const refusal cases[] = {
         {"", "data_paths=[]",
-         "config.yaml: data_paths: no training data; give Sudoku CSV files, or puzzles made on the spot: "
+         "config.yaml: data_paths: no training data; give folders, CSV files, or puzzles made on the spot: "
          "data_paths=[sudoku:6:1000]"},
         {"epochs: 100\neval_interval: 30", NULL, "config.yaml: eval_interval 30 does not divide epochs 100"},
         {"epochs: 100\neval_interval: 300", NULL,

@@ -170,7 +170,9 @@ refused "short.csv:3" 'data_paths=[short.csv]'
 refused "digit.csv:3" 'data_paths=[digit.csv]'
 refused "contradiction.csv:3" 'data_paths=[contradiction.csv]'
 refused "sequence length" 'data_paths_test=[sudoku:6:8]'
-refused "data_paths" 'data_paths=[good.csv,good.csv]'
+refused "'nowhere': no such folder" 'data_paths=[nowhere]'
+refused "cannot be mixed" 'data_paths=[good.csv,sudoku:6:20]'
+refused "demo shows a puzzle of the test data" demo=True 'data_paths_test=[]'
 refused "even head size" arch.mlp_t=False arch.pos_encodings=rope arch.hidden_size=18 arch.puzzle_emb_ndim=16
 refused "arch.puzzle_emb_ndim" arch.puzzle_emb_ndim=64
 refused "do not fill one batch" global_batch_size=1000

@@ -13,6 +13,9 @@ extern "C" {
 
 enum { REEL_SUDOKU_MAX_SIZE = 9, REEL_SUDOKU_MAX_CELLS = REEL_SUDOKU_MAX_SIZE * REEL_SUDOKU_MAX_SIZE };
 
+/* Tokens as published: 0 pad, 1 blank, 2..size+1 the digits; the vocabulary has size + 2. */
+enum { REEL_SUDOKU_FIRST_TOKEN = 1 }; /* a cell's token is its byte plus this */
+
 /* Puzzles of one size with their answers. */
 typedef struct reel_sudoku_set {
     int size;           /* 4, 6 or 9 */
