@@ -1,14 +1,9 @@
 #include "progress.h"
 
-#include "terminal.h"
-
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 enum { LINE_BYTES = 256, WARM_UP_STEPS = 3 };
 
@@ -18,66 +13,28 @@ static const double terminal_interval_seconds = 0.1, plain_interval_seconds = 10
  * only a few rows halt. */
 static const double memory_of_a_step = 0.95;
 
-/* ---- lines ------------------------------------------------------------------------------------------- */
-
-/* Writes over the unfinished line. Longer ones than the terminal's width would not go away again. */
-static void rewrite(progress *p, const char *line) {
-    printf("\r%.*s\033[K", terminal_columns(stdout) - 1, line); /* the sequence clears the rest of the line */
-    fflush(stdout);
-    p->open = true;
-}
-
-void progress_end(progress *p) {
-    if (p->open)
-        putchar('\n');
-    fflush(stdout);
-    p->open = false;
-}
-
-void progress_say(progress *p, const char *format, ...) {
-    if (p->open)
-        fputs("\r\033[K", stdout);
-    p->open = false;
-    va_list arguments;
-    va_start(arguments, format);
-    vprintf(format, arguments);
-    va_end(arguments);
-    putchar('\n');
-    fflush(stdout);
-}
-
-/* ---- what they say ----------------------------------------------------------------------------------- */
-
 void progress_begin(progress *p, const trainer *t) {
     const reel_model_config *const model = reel_model_config_of(t->model);
     const int64_t puzzle_tokens = reel_model_puzzle_tokens(t->model);
     const int threads = reel_context_threads(t->ctx);
-    *p = (progress){.terminal = isatty(STDOUT_FILENO)};
-    progress_say(
-        p, "model: %" PRId64 " parameters, %" PRId64 " cells + %" PRId64 " puzzle tokens, %s; %d %s, %s",
-        reel_parameters_elements(reel_model_parameters(t->model)), model->seq_len, puzzle_tokens,
-        reel_dtype_name(model->forward_dtype), threads, threads == 1 ? "thread" : "threads",
-        reel_context_isa(t->ctx));
-    progress_say(p,
-                 "data: %" PRId64 " training puzzles, %" PRId64 " test puzzles; %" PRId64 " steps of %" PRId64
-                 " rows (puzzles/s: rows times steps per second)",
-                 t->data->total_groups, t->test_data ? t->test_data->total_examples : 0, t->last_step,
-                 t->plan.batch_size);
+    *p = (progress){.line = status_line_on(stdout)};
+    status_line_say(&p->line,
+                    "model: %" PRId64 " parameters, %" PRId64 " cells + %" PRId64
+                    " puzzle tokens, %s; %d %s, %s",
+                    reel_parameters_elements(reel_model_parameters(t->model)), model->seq_len, puzzle_tokens,
+                    reel_dtype_name(model->forward_dtype), threads, threads == 1 ? "thread" : "threads",
+                    reel_context_isa(t->ctx));
+    status_line_say(&p->line,
+                    "data: %" PRId64 " training puzzles, %" PRId64 " test puzzles; %" PRId64
+                    " steps of %" PRId64 " rows (puzzles/s: rows times steps per second)",
+                    t->data->total_groups, t->test_data ? t->test_data->total_examples : 0, t->last_step,
+                    t->plan.batch_size);
 }
 
 static double peak_memory_mib(void) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     return (double)usage.ru_maxrss / 1024; /* KiB */
-}
-
-/* "3:07" or "12:03:07" */
-static void write_time(char *out, size_t bytes, double seconds) {
-    const int64_t s = (int64_t)seconds;
-    if (s < 3600)
-        snprintf(out, bytes, "%" PRId64 ":%02d", s / 60, (int)(s % 60));
-    else
-        snprintf(out, bytes, "%" PRId64 ":%02d:%02d", s / 3600, (int)(s / 60 % 60), (int)(s % 60));
 }
 
 static void remember(progress *p, const metrics *m, int64_t rows, const trainer_cost *cost) {
@@ -108,29 +65,28 @@ void progress_step(progress *p, const trainer *t, const metrics *m, const traine
     const bool last = t->step == t->last_step;
     if (now < p->next && !last)
         return;
-    p->next = now + (p->terminal ? terminal_interval_seconds : plain_interval_seconds);
+    p->next = now + (p->line.terminal ? terminal_interval_seconds : plain_interval_seconds);
 
     const double step_seconds = p->recent_seconds / p->recent_steps;
-    char line[LINE_BYTES], exact[32], token[32], left[32];
+    char line[LINE_BYTES], exact[32], token[32], left[STATUS_TIME_BYTES];
     write_share(exact, sizeof exact, "exact", &p->recent, REEL_METRIC_EXACT_ACCURACY);
     write_share(token, sizeof token, "token", &p->recent, REEL_METRIC_ACCURACY);
-    write_time(left, sizeof left, step_seconds * (double)(t->last_step - t->step));
     const double loss = metrics_loss(&p->recent, 1) / p->recent_rows;
     snprintf(line, sizeof line,
              "step %" PRId64 "/%" PRId64 " %s left  loss %.3f  %s %s  %.0f puzzles/s  %.0f MiB", t->step,
-             t->last_step, left, loss, exact, token, (double)t->plan.batch_size / step_seconds,
-             peak_memory_mib());
-    if (p->terminal)
-        rewrite(p, line);
+             t->last_step, status_time(left, step_seconds * (double)(t->last_step - t->step)), loss, exact,
+             token, (double)t->plan.batch_size / step_seconds, peak_memory_mib());
+    if (p->line.terminal)
+        status_line_show(&p->line, "%s", line);
     else
-        progress_say(p, "%s", line);
+        status_line_say(&p->line, "%s", line);
 }
 
 void progress_memory(progress *p, const trainer *t) {
     const double MiB = 1024 * 1024;
     if (p->steady_steps > 0)
-        progress_say(
-            p,
+        status_line_say(
+            &p->line,
             "memory: %.0f MiB resident at most, %.1f MiB on the tape at backward; after step %d: %" PRId64
             " system allocations, %.1f page faults a step",
             peak_memory_mib(), (double)t->tape_bytes / MiB, WARM_UP_STEPS, p->steady.system_allocations,
@@ -138,9 +94,5 @@ void progress_memory(progress *p, const trainer *t) {
 }
 
 void progress_evaluation(progress *p, int64_t batch, int64_t batches) {
-    char line[LINE_BYTES];
-    if (!p->terminal)
-        return;
-    snprintf(line, sizeof line, "evaluating: batch %" PRId64 " of %" PRId64, batch + 1, batches);
-    rewrite(p, line);
+    status_line_show(&p->line, "evaluating: batch %" PRId64 " of %" PRId64, batch + 1, batches);
 }

@@ -4,13 +4,11 @@
 #define PROGRESS_H
 
 #include "metrics.h"
+#include "status_line.h"
 #include "trainer.h"
 
-#include <stdbool.h>
-
 typedef struct progress {
-    bool terminal;
-    bool open;             /* the cursor stands behind an unfinished line */
+    status_line line;
     double next;           /* when to show the next step */
     metrics recent;        /* sums over the last steps, older ones counting less and less */
     double recent_rows;    /* the rows in them, of the losses, */
@@ -32,11 +30,5 @@ void progress_memory(progress *p, const trainer *t);
 
 /* Shows, on a terminal, how far an evaluation has come. */
 void progress_evaluation(progress *p, int64_t batch, int64_t batches);
-
-/* Writes a whole line of its own, as printf does. */
-void progress_say(progress *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Ends an unfinished line. */
-void progress_end(progress *p);
 
 #endif

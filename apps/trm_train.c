@@ -103,10 +103,10 @@ static reel_status evaluate_now(trainer *t, run *r, progress *p, reel_error *err
         .step = t->step, .seconds = t->seconds, .duration_seconds = trainer_clock() - begin};
     metrics_line line;
     metrics_write_evaluation(&line, &m, &event);
-    progress_say(p, "step %" PRId64 ": exact %.1f %%, token %.1f %% on %" PRId64 " test puzzles (%.1f s)",
-                 t->step, 100 * metrics_mean(&m, REEL_METRIC_EXACT_ACCURACY),
-                 100 * metrics_mean(&m, REEL_METRIC_ACCURACY), t->test_data->total_examples,
-                 event.duration_seconds);
+    status_line_say(
+        &p->line, "step %" PRId64 ": exact %.1f %%, token %.1f %% on %" PRId64 " test puzzles (%.1f s)",
+        t->step, 100 * metrics_mean(&m, REEL_METRIC_EXACT_ACCURACY),
+        100 * metrics_mean(&m, REEL_METRIC_ACCURACY), t->test_data->total_examples, event.duration_seconds);
     return run_log(r, &line, error);
 }
 
@@ -116,7 +116,7 @@ static reel_status save_and_evaluate(trainer *t, run *r, progress *p, reel_error
     if (t->config->checkpoint_every_eval || t->step == t->last_step) {
         status = run_save(r, t, error);
         if (status == REEL_OK)
-            progress_say(p, "step %" PRId64 ": saved %s", t->step, r->saved);
+            status_line_say(&p->line, "step %" PRId64 ": saved %s", t->step, r->saved);
     }
     return status == REEL_OK ? evaluate_now(t, r, p, error) : status;
 }
@@ -161,7 +161,7 @@ static bool rescue_weights(trainer *t, run *r, const reel_error *stopped_by) {
 static int end_of_run(trainer *t, run *r, progress *p, reel_status status, const reel_error *error) {
     const int signal = interrupt_signal();
     bool safe = true;
-    progress_end(p);
+    status_line_end(&p->line);
     if (status == REEL_OK && !signal)
         return EXIT_SUCCESS;
     if (status != REEL_OK)
