@@ -2,9 +2,10 @@
 #ifndef INTERRUPT_H
 #define INTERRUPT_H
 
-/* From here on SIGINT and SIGTERM are caught. Also makes a vanished terminal and a file size limit errors of
- * the write that meets them, and not the end of the program. */
-void interrupt_watch(void);
+/* From here on SIGINT and SIGTERM are caught; a terminal is told what is done then, "saving". Also makes a
+ * vanished terminal and a file size limit errors of the write that meets them, and not the end of the
+ * program. */
+void interrupt_watch(const char *promise);
 
 /* The first signal that arrived, 0 while there was none. */
 int interrupt_signal(void);

@@ -89,8 +89,10 @@ void progress_bar_show(progress_bar *bar, int64_t done, int64_t total) {
     enum { BAR_CELLS = 20 };
     static const char full[BAR_CELLS + 1] = "####################";
     static const double interval_seconds = 0.1;
+    if (!bar->line.terminal)
+        return;
     const double now = now_seconds();
-    if (!bar->line.terminal || now < bar->next)
+    if (now < bar->next)
         return;
     bar->next = now + interval_seconds;
 

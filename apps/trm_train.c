@@ -235,7 +235,7 @@ int main(int argc, char **argv) {
     progress p = {0};
     reel_error error = {0};
 
-    interrupt_watch();
+    interrupt_watch("finishing this step, then saving");
     reel_status status = load_config(&config, &line, &error);
     if (status == REEL_OK)
         status = run_check_folder(config.run_dir, &error); /* before the work, not after it */

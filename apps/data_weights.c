@@ -1,0 +1,129 @@
+/* trm_data weights NAME: published checkpoints. */
+#include "trm_data.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct checkpoint {
+    const char *name, *what, *repository;
+    const char *file;
+    const char *sha256;        /* NULL: the server says it */
+    const char *configuration; /* in the repository beside the file; NULL: it has none, and that of
+                                * apps/configs with the same model fits */
+} checkpoint;
+
+/* HRM: those that its README names. TRM: the ARC models that the ARC Prize Foundation trained to verify the
+ * paper, and the Sudoku and maze models of an independent reproduction; the authors have published none. */
+static const checkpoint checkpoints[] = {
+    {"hrm-arc-2", "HRM, ARC-AGI-2", "sapientinc/HRM-checkpoint-ARC-2", "checkpoint", NULL, "all_config.yaml"},
+    {"hrm-sudoku-extreme", "HRM, Sudoku-Extreme, 1,000 puzzles", "sapientinc/HRM-checkpoint-sudoku-extreme",
+     "checkpoint", NULL, "all_config.yaml"},
+    {"hrm-maze-30x30-hard", "HRM, Maze-Hard, 1,000 mazes", "sapientinc/HRM-checkpoint-maze-30x30-hard",
+     "checkpoint", NULL, "all_config.yaml"},
+    {"trm-arc-1", "TRM, ARC-AGI-1 (1.8 GB)", "arcprize/trm_arc_prize_verification",
+     "arc_v1_public/step_518071", "53689643ad1606d7c22c758f8af0a71b3b66275dea074f214d2f1048d9a01fb0",
+     "arc_v1_public/all_config.yaml"},
+    {"trm-arc-2", "TRM, ARC-AGI-2 (2.5 GB)", "arcprize/trm_arc_prize_verification",
+     "arc_v2_public/step_723914", "8d7036b97e7ea38c7dd29d01216bfcfc4e212af3024d5233fe40dd3059e8f4a9",
+     "arc_v2_public/all_config.yaml"},
+    {"trm-sudoku-mlp", "TRM with MLP, Sudoku-Extreme", "Sanjin2024/TinyRecursiveModels-Sudoku-Extreme-mlp",
+     "step_16275", "20e9dc7ebf83b9b41a8b3f58f5fd94ee3a7eb0b0d245bdeeb14e2f1488d1daaf", NULL},
+    {"trm-sudoku-att", "TRM with attention, Sudoku-Extreme",
+     "Sanjin2024/TinyRecursiveModels-Sudoku-Extreme-att", "step_21700", NULL, NULL},
+    {"trm-maze-30x30-hard", "TRM, Maze-Hard", "Sanjin2024/TinyRecursiveModel-Maze-Hard", "step_9765", NULL,
+     "all_config.yaml"},
+};
+enum { CHECKPOINTS = sizeof checkpoints / sizeof checkpoints[0] };
+
+static void list_checkpoints(FILE *out) {
+    for (int i = 0; i < CHECKPOINTS; i++)
+        fprintf(out, "  %-20s %s\n", checkpoints[i].name, checkpoints[i].what);
+}
+
+static char *add_checkpoints(int key, const char *text, void *input) {
+    (void)input;
+    char *list = NULL;
+    size_t bytes;
+    FILE *const out = key == ARGP_KEY_HELP_POST_DOC ? open_memstream(&list, &bytes) : NULL;
+    if (!out)
+        return (char *)text;
+    fputs("Checkpoints:\n", out);
+    list_checkpoints(out);
+    fclose(out);
+    return list;
+}
+
+typedef struct weights_command {
+    const char *name;
+    fetch_options fetch;
+} weights_command;
+
+static error_t take_argument(int key, char *value, struct argp_state *state) {
+    weights_command *const line = state->input;
+    if (key == ARGP_KEY_INIT)
+        state->child_inputs[0] = &line->fetch;
+    else if (key == ARGP_KEY_ARG && !line->name)
+        line->name = value;
+    else
+        return ARGP_ERR_UNKNOWN;
+    return 0;
+}
+
+static weights_command read_command_line(int argc, char **argv) {
+    static const struct argp_child children[] = {{.argp = &data_fetch_argp}, {0}};
+    static const struct argp parser = {
+        .parser = take_argument,
+        .args_doc = "[NAME]",
+        .doc = "Fetches a published checkpoint, with its configuration beside it, into the cache and prints "
+               "where "
+               "it is. Without NAME lists what there is.\v",
+        .children = children,
+        .help_filter = add_checkpoints,
+    };
+    weights_command line = {0};
+    argp_parse(&parser, argc, argv, 0, NULL, &line);
+    return line;
+}
+
+static const checkpoint *find_checkpoint(const char *name) {
+    for (int i = 0; i < CHECKPOINTS; i++)
+        if (strcmp(checkpoints[i].name, name) == 0)
+            return &checkpoints[i];
+    return NULL;
+}
+
+/* Brings the configuration first: it is small, and what cannot be had is known at once. */
+static reel_status fetch_checkpoint(const checkpoint *c, const fetch_options *options, reel_error *error) {
+    const fetch_file configuration = {FETCH_MODEL, c->repository, c->configuration, NULL};
+    const fetch_file weights = {FETCH_MODEL, c->repository, c->file, c->sha256};
+    reel_status status = REEL_OK;
+    char *path = NULL;
+    if (c->configuration) {
+        status = fetch(options, &configuration, &path, error);
+        free(path);
+    }
+    if (status == REEL_OK)
+        status = fetch(options, &weights, &path, error);
+    if (status == REEL_OK) {
+        puts(path);
+        free(path);
+    }
+    return status;
+}
+
+int data_weights(int argc, char **argv) {
+    const weights_command line = read_command_line(argc, argv);
+    reel_error error = {0};
+    if (!line.name) {
+        list_checkpoints(stdout);
+        return EXIT_SUCCESS;
+    }
+    const checkpoint *const c = find_checkpoint(line.name);
+    const reel_status status =
+        c ? fetch_checkpoint(c, &line.fetch, &error)
+          : reel_fail(&error, REEL_ERROR_ARGUMENT,
+                      "unknown checkpoint '%s'; without a name the command lists what there is", line.name);
+    return data_end(argv[0], status, &error);
+}
