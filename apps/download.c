@@ -38,6 +38,7 @@ typedef struct transfer {
     response response;
     int64_t done; /* bytes in the file */
     bool begun;   /* whether the body has been looked at */
+    bool changed; /* whether it is another version than the part that was there */
     reel_status status;
     reel_error *error; /* of what a callback refused */
     char curl_message[CURL_ERROR_SIZE];
@@ -131,7 +132,10 @@ static reel_status begin_anew(transfer *t, reel_error *error) {
     t->done = 0;
     if (ftruncate(t->d->fd, 0) != 0 || lseek(t->d->fd, 0, SEEK_SET) != 0)
         return no_write(t, error);
-    version_of(&t->response, t->d->version);
+    char version[DOWNLOAD_TAG_BYTES];
+    version_of(&t->response, version);
+    t->changed = strcmp(version, t->d->version) != 0;
+    strcpy(t->d->version, version);
     return t->d->on_version(t->d->arg, t->d->version, error);
 }
 
@@ -262,8 +266,10 @@ static reel_status refuse_failure(const transfer *t, CURLcode code, reel_error *
  * something, or the part that we have is no part of the file. */
 static reel_status request(transfer *t, bool *again, reel_error *error) {
     struct curl_slist *headers = NULL;
+    if (!t->d->version[0])
+        t->done = 0; /* it cannot be said whether what we have is a part of the same */
     const int64_t before = t->done;
-    t->begun = *again = false;
+    t->begun = t->changed = *again = false;
     t->status = REEL_OK;
     t->error = error;
     t->d->size = -1;
@@ -273,7 +279,8 @@ static reel_status request(transfer *t, bool *again, reel_error *error) {
         code = curl_easy_perform(t->curl);
     curl_slist_free_all(headers);
     if (code != CURLE_OK) {
-        *again = t->status == REEL_OK && code != CURLE_ABORTED_BY_CALLBACK && t->begun && t->done > before;
+        *again = t->status == REEL_OK && code != CURLE_ABORTED_BY_CALLBACK && t->d->version[0] &&
+                 (t->done > before || t->changed);
         return refuse_failure(t, code, error);
     }
     if (brings_file(t))
@@ -309,7 +316,7 @@ reel_status download_run(download *d, reel_error *error) {
     const off_t held = lseek(d->fd, 0, SEEK_END);
     if (held < 0)
         return reel_fail(error, REEL_ERROR_IO, "%s: cannot read: %s", d->path, strerror(errno));
-    transfer t = {.d = d, .done = d->version[0] ? held : 0};
+    transfer t = {.d = d, .done = held};
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(t.curl = curl_easy_init()))
         return reel_fail(error, REEL_ERROR_MEMORY, "no memory to download %s", d->url);
     t.bar = progress_bar_on(stderr, slash ? slash + 1 : d->url, "MB", 1e6, t.done);
