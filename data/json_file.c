@@ -3,6 +3,7 @@
 #include "mapped_file.h"
 #include "safetensors_format.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *reel__json_hazard(const char *text, size_t length, int max_depth) {
@@ -72,4 +73,18 @@ const char *reel__json_kind(const cJSON *item) {
            : cJSON_IsNumber(item) ? "a number"
            : cJSON_IsBool(item)   ? "true or false"
                                   : "null";
+}
+
+void reel__json_write_string(reel_atomic_file *file, const char *text) {
+    reel_atomic_write(file, "\"", 1);
+    for (const char *c = text; *c != '\0'; c++) {
+        char escaped[8];
+        if (*c == '"' || *c == '\\')
+            reel_atomic_write(file, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\%c", *c));
+        else if ((unsigned char)*c < ' ')
+            reel_atomic_write(file, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", *c));
+        else
+            reel_atomic_write(file, c, 1);
+    }
+    reel_atomic_write(file, "\"", 1);
 }

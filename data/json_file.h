@@ -2,6 +2,7 @@
 #ifndef REEL_DATA_JSON_FILE_H
 #define REEL_DATA_JSON_FILE_H
 
+#include <reel/atomic_file.h>
 #include <reel/tensor.h>
 
 #include <cjson/cJSON.h>
@@ -22,5 +23,8 @@ reel_status reel__json_load(cJSON **tree, const char *path, size_t max_bytes, in
 
 /* "an array", "a string", ...: for messages. */
 const char *reel__json_kind(const cJSON *item);
+
+/* Writes a UTF-8 text as a JSON string. */
+void reel__json_write_string(reel_atomic_file *file, const char *text);
 
 #endif

@@ -1,3 +1,5 @@
+#include "json_file.h"
+
 #include <reel/atomic_file.h>
 #include <reel/folders.h>
 #include <reel/puzzle_folder.h>
@@ -113,21 +115,6 @@ static const char *decimal(double value, char text[static NUMBER_BYTES]) {
     return text;
 }
 
-/* A JSON string. */
-static void write_string(reel_atomic_file *file, const char *text) {
-    reel_atomic_write(file, "\"", 1);
-    for (const char *c = text; *c != '\0'; c++) {
-        char escaped[8];
-        if (*c == '"' || *c == '\\')
-            reel_atomic_write(file, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\%c", *c));
-        else if ((unsigned char)*c < ' ')
-            reel_atomic_write(file, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", *c));
-        else
-            reel_atomic_write(file, c, 1);
-    }
-    reel_atomic_write(file, "\"", 1);
-}
-
 /* Begins dataset.json, complete but for its name. */
 static reel_status write_metadata(const reel_folder_writer *w, const reel_folder_metadata *m,
                                   reel_atomic_file **file, reel_error *error) {
@@ -150,7 +137,7 @@ static reel_status write_metadata(const reel_folder_writer *w, const reel_folder
                  (long long)w->seq_len, (long long)m->num_puzzle_identifiers, (long long)w->groups,
                  decimal(m->mean_puzzle_examples, mean), (long long)m->total_puzzles);
     reel_atomic_write(*file, text, (size_t)length);
-    write_string(*file, w->set);
+    reel__json_write_string(*file, w->set);
     reel_atomic_write(*file, "]}", 2);
     return reel_atomic_flush(*file, error);
 }
@@ -168,7 +155,7 @@ reel_status reel_folder_write_identifiers(const char *folder, const char *const 
     for (int64_t i = 0; i < count; i++) {
         if (i > 0)
             reel_atomic_write(file, ", ", 2);
-        write_string(file, names[i]);
+        reel__json_write_string(file, names[i]);
     }
     reel_atomic_write(file, "]", 1);
     return reel_atomic_commit(file, error);
@@ -184,7 +171,7 @@ static void remove_metadata(const reel_folder_writer *w) {
     free(path);
 }
 
-static reel_status flush_arrays(reel_folder_writer *w, reel_error *error) {
+reel_status reel_folder_flush(reel_folder_writer *w, reel_error *error) {
     if (w->fault.status != REEL_OK)
         return reel_fail(error, w->fault.status, "%s", w->fault.message);
     reel_status status = REEL_OK;
@@ -200,7 +187,7 @@ reel_status reel_folder_commit(reel_folder_writer *w, const reel_folder_metadata
     if (filled.total_puzzles == 0)
         filled.total_puzzles = w->puzzles;
     reel_atomic_file *json = NULL;
-    reel_status status = flush_arrays(w, error);
+    reel_status status = reel_folder_flush(w, error);
     if (status == REEL_OK)
         status = write_metadata(w, &filled, &json, error);
     if (status == REEL_OK)

@@ -92,6 +92,10 @@ REEL_API int64_t reel_folder_groups(const reel_folder_writer *writer);
 REEL_API int64_t reel_folder_puzzles(const reel_folder_writer *writer);
 REEL_API int64_t reel_folder_examples(const reel_folder_writer *writer);
 
+/* Brings the arrays onto the disk, so that of a commit little but the renames is left. Of two splits that
+ * belong together, neither is committed before both have been flushed. Nothing is added afterwards. */
+REEL_API reel_status reel_folder_flush(reel_folder_writer *writer, reel_error *error);
+
 /* Ends with exactly one of these; both free `writer`. Of the metadata, seq_len, total_groups and
  * mean_puzzle_examples are those of what was written, and so is total_puzzles where it is 0. Commit brings
  * everything onto the disk and only then replaces what the folder held; dataset.json appears last, so that a
