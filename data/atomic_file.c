@@ -11,13 +11,15 @@ struct reel_atomic_file {
     FILE *stream;
     int first_errno; /* of the first write that failed; 0 while all is well */
     char *path;
+    char *buffer;     /* of the stream */
     char temporary[]; /* `path` and a suffix */
 };
 
 enum {
-    NAME_TRIES = 100,     /* a crashed process with our number may have left a file of the first names */
-    SUFFIX_BYTES = 64,    /* ".tmp-", two numbers and the final zero */
-    NEW_FILE_MODE = 0666, /* less the umask, as fopen does */
+    NAME_TRIES = 100,       /* a crashed process with our number may have left a file of the first names */
+    SUFFIX_BYTES = 64,      /* ".tmp-", two numbers and the final zero */
+    BUFFER_BYTES = 1 << 18, /* the C library's own buffers hold a page: a call to the system for each */
+    NEW_FILE_MODE = 0666,   /* less the umask, as fopen does */
 };
 
 /* Opens a file that did not exist before; mkstemp would do it too, but with a mode that ignores the umask. */
@@ -31,6 +33,12 @@ static int open_temporary(char *name, size_t room, const char *path) {
     return -1;
 }
 
+static void free_file(reel_atomic_file *file) {
+    free(file->buffer);
+    free(file->path);
+    free(file);
+}
+
 reel_status reel_atomic_open(reel_atomic_file **out, const char *path, reel_error *error) {
     *out = NULL;
     const size_t room = strlen(path) + SUFFIX_BYTES;
@@ -42,10 +50,13 @@ reel_status reel_atomic_open(reel_atomic_file **out, const char *path, reel_erro
         return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to write a file", path);
     }
     file->path = copy;
+    file->buffer = malloc(BUFFER_BYTES); /* without one, files are written all the same */
     file->first_errno = 0;
     const int fd = open_temporary(file->temporary, room, path);
     file->stream = fd < 0 ? NULL : fdopen(fd, "wb");
     if (file->stream != NULL) {
+        if (file->buffer != NULL)
+            setvbuf(file->stream, file->buffer, _IOFBF, BUFFER_BYTES);
         *out = file;
         return REEL_OK;
     }
@@ -54,8 +65,7 @@ reel_status reel_atomic_open(reel_atomic_file **out, const char *path, reel_erro
         close(fd);
         unlink(file->temporary);
     }
-    free(copy);
-    free(file);
+    free_file(file);
     return reel_fail(error, REEL_ERROR_IO, "%s: cannot create: %s", path, strerror(cause));
 }
 
@@ -95,11 +105,6 @@ static int flush_folder_of(const char *path) {
     close(fd);
     errno = cause;
     return worked;
-}
-
-static void free_file(reel_atomic_file *file) {
-    free(file->path);
-    free(file);
 }
 
 static reel_status status_of(const reel_atomic_file *file, reel_error *error) {
