@@ -14,6 +14,7 @@
 #include <reel/nn.h>
 #include <reel/trm.h>
 
+#include <reel/arc.h>
 #include <reel/atomic_file.h>
 #include <reel/batches.h>
 #include <reel/folders.h>
