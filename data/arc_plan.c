@@ -125,13 +125,20 @@ static reel_status read_subsets(reel_arc_plan *plan, const reel_arc_options *opt
 /* ---- order ------------------------------------------------------------------------------------------- */
 
 /* The pairs of a task that are examples of a split. */
-static reel_arc_pair *pairs_of(const reel_arc_plan *plan, reel_arc_split split, int64_t task, int *count) {
+static int pair_count(const reel_arc_plan *plan, reel_arc_split split, int64_t task) {
     const reel_arc_task *t = plan->tasks[task];
-    const bool is_held_out = plan->subset_of[task]->is_test;
-    *count = split == REEL_ARC_TEST ? t->test_count
-             : is_held_out          ? t->train_count
-                                    : t->train_count + t->test_count;
-    return split == REEL_ARC_TEST ? t->pairs + t->train_count : t->pairs;
+    return split == REEL_ARC_TEST           ? t->test_count
+           : plan->subset_of[task]->is_test ? t->train_count
+                                            : t->train_count + t->test_count;
+}
+
+/* One of them; demonstrations and tests stand in the order of the file. */
+static const reel_arc_pair *pair_at(const reel_arc_plan *plan, reel_arc_split split, int64_t task,
+                                    int example) {
+    const reel_arc_task *t = plan->tasks[task];
+    const bool has_both = split == REEL_ARC_TRAIN && !plan->subset_of[task]->is_test;
+    const int first = split == REEL_ARC_TEST || (has_both && t->tests_first) ? t->train_count : 0;
+    return &t->pairs[(first + example) % (t->train_count + t->test_count)];
 }
 
 /* Lists the tasks, those of each subset in random order. */
@@ -310,8 +317,7 @@ static reel_status lay_out(const reel_arc_plan *plan, reel_arc_split split, reel
     for (int64_t task = 0; task < plan->task_count; task++) {
         if (split == REEL_ARC_TEST && !plan->subset_of[task]->is_test)
             continue;
-        int pairs;
-        pairs_of(plan, split, task, &pairs);
+        const int pairs = pair_count(plan, split, task);
         const int64_t puzzles = plan->first_variant[task + 1] - plan->first_variant[task];
         s->tasks[group] = task;
         s->first_puzzle[group + 1] = s->first_puzzle[group] + puzzles;
@@ -344,8 +350,7 @@ reel_arc_puzzle reel_arc_plan_puzzle(const reel_arc_plan *plan, reel_arc_split s
     const reel__arc_split *s = &plan->splits[split];
     const int64_t group = find_range(s->first_puzzle, s->layout.group_count, puzzle);
     const int64_t place = puzzle - s->first_puzzle[group];
-    int pairs;
-    pairs_of(plan, split, s->tasks[group], &pairs);
+    const int pairs = pair_count(plan, split, s->tasks[group]);
     return (reel_arc_puzzle){
         .identifier = plan->identifiers[plan->first_variant[s->tasks[group]] + place],
         .example_count = pairs,
@@ -402,8 +407,8 @@ void reel_arc_write_example(const reel_arc_plan *plan, reel_arc_split split, int
     const reel__arc_split *s = &plan->splits[split];
     const int64_t group = find_range(s->first_puzzle, s->layout.group_count, puzzle);
     const int64_t variant = plan->first_variant[s->tasks[group]] + puzzle - s->first_puzzle[group];
-    int pairs;
-    const reel_arc_pair *pair = pairs_of(plan, split, s->tasks[group], &pairs) + example;
+    const int pairs = pair_count(plan, split, s->tasks[group]);
+    const reel_arc_pair *pair = pair_at(plan, split, s->tasks[group], example);
     reel_arc_grid input, output;
     reel__arc_apply(plan->variants.items[variant], &pair->input, &input);
     reel__arc_apply(plan->variants.items[variant], &pair->output, &output);

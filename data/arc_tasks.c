@@ -159,6 +159,8 @@ static reel_status read_task(const cJSON *item, const char *id, const char *file
                       reel__json_kind(train), reel__json_kind(test));
     task->train_count = cJSON_GetArraySize(train);
     task->test_count = cJSON_GetArraySize(test);
+    for (const cJSON *part = test; part != NULL && !task->tests_first; part = part->next)
+        task->tests_first = part == train;
     if (task->test_count == 0)
         return refuse(&at, error, "has no test");
     task->id = strdup(id);

@@ -42,6 +42,7 @@ typedef struct reel_arc_pair {
 typedef struct reel_arc_task {
     char *id;
     int train_count, test_count;
+    int tests_first;      /* whether the file names the tests before the demonstrations */
     int unsolved;         /* tests whose output is not known; it is then [[0]], as published */
     reel_arc_pair *pairs; /* train_count demonstrations, then test_count tests */
 } reel_arc_task;
