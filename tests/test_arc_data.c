@@ -24,9 +24,9 @@ static void run_shell(const char *command) {
 }
 
 static const char *in_folder(const char *name) {
-    static char paths[4][PATH_BYTES];
+    static char paths[16][PATH_BYTES];
     static int next;
-    char *path = paths[next++ % 4];
+    char *path = paths[next++ % 16];
     snprintf(path, PATH_BYTES, "%s/%s", folder, name);
     return path;
 }
