@@ -11,32 +11,16 @@
 
 /* ---- the data set ------------------------------------------------------------------------------------ */
 
-static bool holds(const char *folder, const char *name) {
-    char *const path = reel_path_in(folder, name);
-    const bool is_there = path && access(path, F_OK) == 0;
+/* The test split of a data set, or the split itself where that is given. */
+static reel_status open_split(const char *dataset, reel_folder **split, reel_error *error) {
+    char *const metadata = reel_path_in(dataset, "dataset.json");
+    const bool is_split = metadata && access(metadata, F_OK) == 0;
+    char *const path = is_split ? strdup(dataset) : reel_path_in(dataset, "test");
+    const reel_status status = path ? reel_folder_open(split, path, error)
+                                    : reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory", dataset);
+    free(metadata);
     free(path);
-    return is_there;
-}
-
-/* The data set's folder and that of its test split, where `given` names either. */
-typedef struct folders {
-    char *dataset, *split;
-} folders;
-
-static void free_folders(folders *f) {
-    free(f->dataset);
-    free(f->split);
-}
-
-static reel_status find_folders(const char *given, folders *f, reel_error *error) {
-    const bool is_split = holds(given, "dataset.json");
-    f->dataset = is_split ? reel_path_in(given, "..") : strdup(given);
-    f->split = is_split ? strdup(given) : reel_path_in(given, "test");
-    if (!f->dataset || !f->split)
-        return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to open it", given);
-    if (!holds(f->dataset, "test_puzzles.json"))
-        return reel_fail(error, REEL_ERROR_FORMAT, "%s: no test_puzzles.json: not an ARC data set", given);
-    return REEL_OK;
+    return status;
 }
 
 static reel_status check_split(const reel_folder *split, reel_error *error) {
@@ -160,16 +144,13 @@ static reel_status vote_on_split(const reel_folder *split, const answers *a, ree
 
 reel_status eval_arc_from_files(const eval_arc_files *files, reel_arc_vote **vote, reel_error *error) {
     *vote = NULL;
-    folders f = {0};
     answers a = {0};
     reel_folder *split = NULL;
-    reel_status status = find_folders(files->dataset, &f, error);
+    reel_status status = reel_arc_vote_open(vote, files->dataset, error);
     if (status == REEL_OK)
         status = open_answers(files, &a, error);
     if (status == REEL_OK)
-        status = reel_folder_open(&split, f.split, error);
-    if (status == REEL_OK)
-        status = reel_arc_vote_open(vote, f.dataset, error);
+        status = open_split(files->dataset, &split, error);
     if (status == REEL_OK)
         status = vote_on_split(split, &a, *vote, error);
     if (status != REEL_OK) {
@@ -178,6 +159,5 @@ reel_status eval_arc_from_files(const eval_arc_files *files, reel_arc_vote **vot
     }
     reel_folder_close(split);
     close_answers(&a);
-    free_folders(&f);
     return status;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static reel_status no_memory(reel_error *error) {
     return reel_fail(error, REEL_ERROR_MEMORY, "no memory to score ARC");
@@ -154,11 +155,7 @@ static reel_status open_tests(reel_arc_vote *vote, const char *dir, reel_error *
     return status;
 }
 
-reel_status reel_arc_vote_open(reel_arc_vote **out, const char *dir, reel_error *error) {
-    *out = NULL;
-    reel_arc_vote *vote = calloc(1, sizeof *vote);
-    if (vote == NULL)
-        return no_memory(error);
+static reel_status open_folder(reel_arc_vote *vote, const char *dir, reel_error *error) {
     reel_names *names = NULL;
     reel_status status = open_tests(vote, dir, error);
     if (status == REEL_OK)
@@ -166,6 +163,24 @@ reel_status reel_arc_vote_open(reel_arc_vote **out, const char *dir, reel_error 
     if (status == REEL_OK)
         status = take_names(vote, dir, names, error);
     reel_names_free(names);
+    return status;
+}
+
+/* The data set that `dir` is a split of, or itself. */
+static char *find_folder(const char *dir) {
+    char *metadata = reel_path_in(dir, "dataset.json");
+    const bool is_split = metadata != NULL && access(metadata, F_OK) == 0;
+    free(metadata);
+    return is_split ? reel_path_in(dir, "..") : strdup(dir);
+}
+
+reel_status reel_arc_vote_open(reel_arc_vote **out, const char *dir, reel_error *error) {
+    *out = NULL;
+    char *folder = find_folder(dir);
+    reel_arc_vote *vote = calloc(1, sizeof *vote);
+    const reel_status status =
+        folder != NULL && vote != NULL ? open_folder(vote, folder, error) : no_memory(error);
+    free(folder);
     return finish(status, vote, out);
 }
 

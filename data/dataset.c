@@ -50,6 +50,7 @@ static const struct {
     reel__source_opener *open;
     int (*has_test)(const char *spec); /* see reel_dataset_has_test */
 } kinds[] = {
+    {reel__is_arc_spec, reel__open_arc_source, reel__arc_spec_has_test},
     {is_generated_sudoku, reel__open_sudoku_source, brings_nothing},
     {is_csv, reel__open_sudoku_source, brings_nothing},
     {is_folder, reel__open_folder_source, holds_test},
@@ -87,9 +88,10 @@ static reel_status open_source(reel__source **source, const reel__source_request
     const int kind = kind_of(request->spec);
     if (kind < KINDS)
         return kinds[kind].open(source, request, error);
-    return reel_fail(error, REEL_ERROR_ARGUMENT,
-                     "data set '%s': no such folder; expected a folder, FILE.csv or sudoku:SIZE:COUNT",
-                     request->spec);
+    return reel_fail(
+        error, REEL_ERROR_ARGUMENT,
+        "data set '%s': no such folder; expected a folder, FILE.csv, sudoku:SIZE:COUNT or arc:PREFIX",
+        request->spec);
 }
 
 /* ---- sources ----------------------------------------------------------------------------------------- */

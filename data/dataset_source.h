@@ -66,8 +66,12 @@ typedef struct reel__source_request {
 typedef reel_status reel__source_opener(reel__source **source, const reel__source_request *request,
                                         reel_error *error);
 
+reel__source_opener reel__open_arc_source;    /* arc:PREFIX[:SUBSETS[:TEST_SET]] */
 reel__source_opener reel__open_folder_source; /* DIR */
 reel__source_opener reel__open_sudoku_source; /* FILE.csv, sudoku:SIZE:COUNT */
+
+int reel__is_arc_spec(const char *spec);
+int reel__arc_spec_has_test(const char *spec); /* whether its test set is one of its subsets */
 
 /* Splits "KIND:SIZE:COUNT"; the kind is known. */
 reel_status reel__read_generator_spec(const char *spec, int *size, int64_t *count, reel_error *error);

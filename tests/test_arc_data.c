@@ -267,7 +267,7 @@ static int64_t puzzles_of(const reel_arc_plan *plan, const char *id) {
 START_TEST(test_no_two_variants_give_the_same_puzzle) {
     const reel_arc_options options = options_of(made, 60);
     reel_arc_plan *plan = make_plan(&options);
-    ck_assert_int_eq(puzzles_of(plan, "dark"), 1); /* black stays black */
+    ck_assert_int_eq(puzzles_of(plan, "dark"), 1);  /* black stays black */
     ck_assert_int_eq(puzzles_of(plan, "spot"), 36); /* nine colours, four places */
     ck_assert_int_eq(puzzles_of(plan, "swap"), 61);
     bool is_said = false;
@@ -425,6 +425,101 @@ START_TEST(test_a_full_disk_leaves_nothing) {
 }
 END_TEST
 
+/* ---- straight from the tasks ------------------------------------------------------------------------- */
+
+enum { BATCH = 7 };
+
+static reel_dataset *open_data(const char *spec, reel_data_split split, const reel_dataset *training) {
+    const reel_dataset_options options = {.seed = 42, .num_aug = 25};
+    reel_dataset *data;
+    reel_error error = {0};
+    ck_assert_msg(reel_dataset_open(&data, &spec, 1, split, &options, training, &error) == REEL_OK, "%s",
+                  error.message);
+    return data;
+}
+
+typedef struct rows {
+    int32_t inputs[BATCH * REEL_ARC_SEQ_LEN], labels[BATCH * REEL_ARC_SEQ_LEN], identifiers[BATCH];
+} rows;
+
+static reel_batch batch_of(rows *r) {
+    memset(r, 0, sizeof *r);
+    return (reel_batch){r->inputs, r->labels, r->identifiers};
+}
+
+START_TEST(test_batches_from_tasks_are_those_from_the_folder) {
+    const reel_arc_options options = options_of(made, 25);
+    char spec[PATH_BYTES];
+    build(&options, in_folder("d"), 1);
+    snprintf(spec, sizeof spec, "arc:%s", made);
+    reel_dataset *train[2], *test[2];
+    static rows r[2];
+    for (int i = 0; i < 2; i++) {
+        train[i] = open_data(i == 0 ? spec : in_folder("d"), REEL_SPLIT_TRAIN, NULL);
+        test[i] = open_data(i == 0 ? spec : in_folder("d"), REEL_SPLIT_TEST, train[i]);
+    }
+    ck_assert_int_eq(train[0]->num_puzzle_identifiers, train[1]->num_puzzle_identifiers);
+    ck_assert_int_eq(train[0]->total_groups, train[1]->total_groups);
+    ck_assert_double_eq(train[0]->mean_puzzle_examples, train[1]->mean_puzzle_examples);
+    const reel_batch_plan plan = {.batch_size = BATCH, .epochs = 40, .eval_interval = 20, .seed = 1};
+    for (int64_t step = 0; step < reel_plan_max_steps(train[0], &plan) / 2; step++) {
+        for (int i = 0; i < 2; i++) {
+            const reel_batch batch = batch_of(&r[i]);
+            ck_assert_int_eq(reel_train_batch(train[i], &plan, step, &batch, NULL), REEL_OK);
+        }
+        ck_assert_mem_eq(&r[0], &r[1], sizeof r[0]);
+    }
+    ck_assert_int_eq(reel_test_batches(test[0], BATCH), reel_test_batches(test[1], BATCH));
+    for (int64_t b = 0; b < reel_test_batches(test[0], BATCH); b++) {
+        for (int i = 0; i < 2; i++) {
+            const reel_batch batch = batch_of(&r[i]);
+            ck_assert_int_eq(reel_test_batch(test[i], BATCH, b, &batch, NULL, NULL), REEL_OK);
+        }
+        ck_assert_mem_eq(&r[0], &r[1], sizeof r[0]);
+    }
+    for (int i = 0; i < 2; i++) {
+        reel_arc_vote *vote;
+        ck_assert_int_eq(reel_arc_vote_of_dataset(&vote, test[i], NULL), REEL_OK);
+        ck_assert_int_eq(reel_arc_vote_tests(vote), 3);
+        reel_arc_vote_free(vote);
+        reel_dataset_close(test[i]);
+        reel_dataset_close(train[i]);
+    }
+}
+END_TEST
+
+/* What stands behind "arc:FOLDER/t". */
+static const struct {
+    const char *rest, *says;
+    int has_test;
+} specs[] = {
+    {"", NULL, 1},
+    {":training+evaluation", NULL, 1},
+    {":evaluation:evaluation", NULL, 1},
+    {":training", "no test examples", 0},
+    {":training+evaluation:training", NULL, 1},
+    {":training+", "expected 1 to", 0},
+    {":training:nothing", "no test examples", 0},
+    {":absent", "t_absent_challenges.json", 0},
+    {"x", "there is no", 0},
+};
+
+START_TEST(test_specs_name_subsets_and_test_set) {
+    char text[PATH_BYTES];
+    snprintf(text, sizeof text, "arc:%s%s", made, specs[_i].rest);
+    const char *const spec = text;
+    const reel_dataset_options options = {.num_aug = 1};
+    reel_dataset *data = NULL;
+    reel_error error = {0};
+    const reel_status status = reel_dataset_open(&data, &spec, 1, REEL_SPLIT_TEST, &options, NULL, &error);
+    ck_assert_int_eq(reel_dataset_has_test(spec), specs[_i].has_test);
+    ck_assert_msg((status == REEL_OK) == (specs[_i].says == NULL), "%s", error.message);
+    if (specs[_i].says != NULL)
+        ck_assert_msg(strstr(error.message, specs[_i].says) != NULL, "%s", error.message);
+    reel_dataset_close(data);
+}
+END_TEST
+
 /* ---- beside the published builder -------------------------------------------------------------------- */
 
 static const char golden_folder[] = "../shared/golden/arc";
@@ -476,6 +571,8 @@ int main(void) {
     tcase_add_test(t, test_files_follow_from_the_seed_and_not_from_the_threads);
     tcase_add_test(t, test_an_interrupted_build_leaves_nothing);
     tcase_add_test(t, test_a_full_disk_leaves_nothing);
+    tcase_add_test(t, test_batches_from_tasks_are_those_from_the_folder);
+    tcase_add_loop_test(t, test_specs_name_subsets_and_test_set, 0, sizeof specs / sizeof *specs);
     if (exists(golden_folder))
         tcase_add_test(t, test_data_have_the_layout_of_the_published_builder);
     suite_add_tcase(suite, t);

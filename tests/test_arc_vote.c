@@ -464,7 +464,7 @@ START_TEST(test_answers_that_do_not_fit_the_data_are_refused) {
     expect_refused(&files, "rows of 900 integers");
     files.dataset = folder;
     unlink(in_folder("test_puzzles.json"));
-    expect_refused(&files, "not an ARC data set");
+    expect_refused(&files, "test_puzzles.json: cannot open");
 }
 END_TEST
 

@@ -9,6 +9,7 @@
 #ifndef REEL_ARC_H
 #define REEL_ARC_H
 
+#include <reel/batches.h>
 #include <reel/tensor.h>
 
 #ifdef __cplusplus
@@ -167,11 +168,15 @@ REEL_API reel_status reel_arc_build(const reel_arc_plan *plan, const char *dir, 
  * their first appearance. */
 typedef struct reel_arc_vote reel_arc_vote;
 
-/* For a data set in the published layout: DIR/identifiers.json and DIR/test_puzzles.json. */
+/* For a data set in the published layout, DIR/identifiers.json and DIR/test_puzzles.json; DIR may also be one
+ * of its splits, DIR/test. */
 REEL_API reel_status reel_arc_vote_open(reel_arc_vote **vote, const char *dir, reel_error *error);
 /* For a plan, which may be freed afterwards. */
 REEL_API reel_status reel_arc_vote_of_plan(reel_arc_vote **vote, const reel_arc_plan *plan,
                                            reel_error *error);
+/* For an open test set of one source: ARC tasks or a folder. */
+REEL_API reel_status reel_arc_vote_of_dataset(reel_arc_vote **vote, const reel_dataset *dataset,
+                                              reel_error *error);
 /* NULL is accepted. */
 REEL_API void reel_arc_vote_free(reel_arc_vote *vote);
 

@@ -52,6 +52,10 @@ typedef struct reel_dataset_options {
 /* Opens what the `count` specs name, mixed into one data set:
  *   DIR                the published layout (<reel/puzzle_folder.h>): the split's folder within DIR, or DIR
  *                      itself where that is a split. num_aug K: only the first K + 1 puzzles of each group
+ *   arc:PREFIX[:SUBSET+SUBSET...[:TEST_SET]]
+ *                      ARC tasks, PREFIX_SUBSET_challenges.json; by default the subsets training, evaluation
+ *                      and concept, as far as they are there, and the test set evaluation. The puzzles and
+ *                      identifiers that reel_arc_build writes with the same seed and num_aug, by default 1000
  *   FILE.csv           Sudoku puzzles (reel_sudoku_read_csv)
  *   sudoku:SIZE:COUNT  COUNT minimal puzzles of size 4, 6 or 9 made on the spot. num_aug K: the original and
  * K variants, those that reel_sudoku_variant makes; by default a new symmetry every time The last two are the
@@ -68,8 +72,8 @@ REEL_API reel_status reel_dataset_open(reel_dataset **dataset, const char *const
 /* NULL is accepted. */
 REEL_API void reel_dataset_close(reel_dataset *dataset);
 
-/* Whether the spec of a training set brings a test set of its own: 1 for a folder with test/dataset.json, 0
- * for a CSV file and puzzles made on the spot. */
+/* Whether the spec of a training set brings a test set of its own: 1 for a folder with test/dataset.json and
+ * for ARC tasks with a test set, 0 for a CSV file and puzzles made on the spot. */
 REEL_API int reel_dataset_has_test(const char *spec);
 
 /* Where a batch of B rows is written: row-major memory of the caller. */
