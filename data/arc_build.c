@@ -246,6 +246,22 @@ static reel_status commit_split(builder *b, int split, reel_error *error) {
     return reel_folder_commit(writer, &metadata, error);
 }
 
+static void remove_file(const char *folder, const char *name) {
+    char *path = folder != NULL ? reel_path_in(folder, name) : NULL;
+    if (path != NULL)
+        unlink(path);
+    free(path);
+}
+
+/* From here on a data set that was there before is none any more: nothing of it is mixed with this one. */
+static void remove_old(const builder *b) {
+    for (int split = 0; split < REEL_ARC_SPLITS; split++) {
+        char *folder = split_path(b, split);
+        remove_file(folder, "dataset.json");
+        free(folder);
+    }
+}
+
 /* All that takes long comes before anything takes its name; the training split, without which there is no
  * data set, is the last. */
 static reel_status build(builder *b, int threads, reel_error *error) {
@@ -256,8 +272,10 @@ static reel_status build(builder *b, int threads, reel_error *error) {
     for (int split = 0; split < REEL_ARC_SPLITS && status == REEL_OK; split++)
         if (has_split(b, split))
             status = reel_folder_flush(b->writers[split], error);
-    if (status == REEL_OK)
+    if (status == REEL_OK) {
+        remove_old(b);
         status = write_identifiers(b, error);
+    }
     if (status == REEL_OK)
         status = write_test_puzzles(b, error);
     for (int split = REEL_ARC_SPLITS - 1; split >= 0 && status == REEL_OK; split--)
@@ -267,7 +285,7 @@ static reel_status build(builder *b, int threads, reel_error *error) {
 }
 
 /* Takes away what a failed build made; folders with something in them stay. */
-static void clean_up(builder *b) {
+static void clean_up(builder *b, int made_folder) {
     for (int split = 0; split < REEL_ARC_SPLITS; split++) {
         reel_folder_discard(b->writers[split]);
         char *path = split_path(b, split);
@@ -275,18 +293,23 @@ static void clean_up(builder *b) {
             rmdir(path);
         free(path);
     }
-    rmdir(b->dir);
+    if (made_folder) {
+        remove_file(b->dir, "identifiers.json");
+        remove_file(b->dir, "test_puzzles.json");
+        rmdir(b->dir);
+    }
 }
 
 reel_status reel_arc_build(const reel_arc_plan *plan, const char *dir, int threads,
                            reel_arc_build_watch *watch, void *arg, reel_error *error) {
     builder b = {.plan = plan, .dir = dir, .watch = watch, .watch_arg = arg};
-    reel_status status = reel_make_folders(dir, NULL, error);
+    int made_folder;
+    reel_status status = reel_make_folders(dir, &made_folder, error);
     if (status != REEL_OK)
         return status;
     status = build(&b, threads, error);
     if (status != REEL_OK)
-        clean_up(&b);
+        clean_up(&b, made_folder);
     for (int i = 0; i < BUFFERS; i++) {
         free(b.chunks[i].inputs);
         free(b.chunks[i].labels);

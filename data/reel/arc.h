@@ -154,9 +154,10 @@ REEL_API void reel_arc_write_example(const reel_arc_plan *plan, reel_arc_split s
 typedef int reel_arc_build_watch(int64_t written, int64_t total, void *arg);
 
 /* Writes a plan as a data set in the published layout: DIR/{train,test}/, DIR/identifiers.json and
- * DIR/test_puzzles.json. Files take their names when all are on the disk, those of the training split last; a
- * build that fails before leaves nothing. `threads` 0 takes all that the machine has; the files are the same
- * for any number. `watch` may be NULL; a build that it ended fails with REEL_ERROR_STATE. */
+ * DIR/test_puzzles.json. Files take their names when all are on the disk, those of the training split last: a
+ * build that fails before leaves nothing, and a data set that was there before as it was. `threads` 0 takes
+ * all that the machine has; the files are the same for any number. `watch` may be NULL; a build that it ended
+ * fails with REEL_ERROR_STATE. */
 REEL_API reel_status reel_arc_build(const reel_arc_plan *plan, const char *dir, int threads,
                                     reel_arc_build_watch *watch, void *arg, reel_error *error);
 
