@@ -22,6 +22,7 @@ typedef struct command {
 static const command commands[] = {
     {"sudoku", "build a data set from Sudoku-Extreme or another table of Sudokus", data_sudoku},
 
+    {"arc", "build a data set from the tasks of ARC", data_arc},
     {"weights", "fetch a published checkpoint", data_weights},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

@@ -12,6 +12,7 @@
  * argv[0] is "trm_data NAME". */
 int data_sudoku(int argc, char **argv);
 int data_maze(int argc, char **argv);
+int data_arc(int argc, char **argv);
 int data_generate(int argc, char **argv);
 int data_show(int argc, char **argv);
 int data_weights(int argc, char **argv);
