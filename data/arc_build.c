@@ -121,7 +121,8 @@ static reel_status build_split(builder *b, reel_arc_split split, reel_error *err
         next = make->end_puzzle;
         b->written += write->end_puzzle > write->first_puzzle ? write->end_example - write->first_example : 0;
         if (b->watch != NULL && b->watch(b->written, b->total, b->watch_arg) != 0)
-            return reel_fail(error, REEL_ERROR_STATE, "%s: interrupted, nothing is left of it", b->dir);
+            return reel_fail(error, REEL_ERROR_STATE,
+                             "%s: stopped before it was complete; nothing was written", b->dir);
         chunk *const made = make;
         make = write;
         write = made;

@@ -15,7 +15,6 @@ enum { TRIES = 5 }; /* draws for each wanted augmentation, as published */
  * have no order. Among a thousand variants two different ones meet with a probability of about 10^-13. */
 
 typedef struct grid_sums {
-    uint64_t shape;
     uint64_t of_colour[REEL_ARC_COLOURS]; /* sum of the keys of its places */
 } grid_sums;
 
@@ -24,7 +23,7 @@ typedef struct pair_sums {
 } pair_sums;
 
 typedef struct hasher {
-    uint64_t place[REEL_ARC_SEQ_LEN], value[REEL_ARC_COLOURS], row, column;
+    uint64_t place[REEL_ARC_SEQ_LEN], value[REEL_ARC_COLOURS];
     int64_t pair_count;
     pair_sums *pairs; /* (REEL__DIHEDRAL_COUNT, pair_count) */
 } hasher;
@@ -41,13 +40,11 @@ static void draw_keys(hasher *h) {
         h->place[i] = random_u64(&random);
     for (int c = 0; c < REEL_ARC_COLOURS; c++)
         h->value[c] = random_u64(&random);
-    h->row = random_u64(&random);
-    h->column = random_u64(&random);
 }
 
 static grid_sums sum_grid(const hasher *h, int transform, const reel_arc_grid *grid) {
     const reel__dihedral_walk walk = reel__dihedral_walk_of(transform, grid->rows, grid->columns);
-    grid_sums sums = {.shape = (uint64_t)walk.rows * h->row + (uint64_t)walk.columns * h->column};
+    grid_sums sums = {0};
     for (int r = 0; r < walk.rows; r++)
         for (int c = 0; c < walk.columns; c++)
             sums.of_colour[grid->cells[walk.first + r * walk.down + c * walk.across]] +=
@@ -71,7 +68,7 @@ static reel_status hasher_begin(hasher *h, const reel_arc_task *task, reel_error
 }
 
 static uint64_t hash_grid(const grid_sums *sums, const uint64_t value[REEL_ARC_COLOURS]) {
-    uint64_t hash = sums->shape;
+    uint64_t hash = 0;
     for (int c = 0; c < REEL_ARC_COLOURS; c++)
         hash += value[c] * sums->of_colour[c];
     return hash;

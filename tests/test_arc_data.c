@@ -368,6 +368,42 @@ START_TEST(test_plans_that_cannot_be_are_refused) {
 }
 END_TEST
 
+/* Rows and columns that a frame's content takes, its edge included. */
+static void measure(const uint8_t frame[REEL_ARC_SEQ_LEN], int first[2], int end[2]) {
+    first[0] = first[1] = REEL_ARC_MAX_SIZE;
+    end[0] = end[1] = 0;
+    for (int i = 0; i < REEL_ARC_SEQ_LEN; i++) {
+        const int place[2] = {i / REEL_ARC_MAX_SIZE, i % REEL_ARC_MAX_SIZE};
+        for (int axis = 0; axis < 2 && frame[i] >= REEL_ARC_FIRST_COLOUR; axis++) {
+            first[axis] = place[axis] < first[axis] ? place[axis] : first[axis];
+            end[axis] = place[axis] >= end[axis] ? place[axis] + 1 : end[axis];
+        }
+    }
+}
+
+START_TEST(test_grids_are_moved_as_far_as_the_frame_goes) {
+    const reel_arc_options options = options_of(made, 400);
+    reel_arc_plan *plan = make_plan(&options);
+    const reel_arc_layout layout = reel_arc_plan_layout(plan, REEL_ARC_TRAIN);
+    int nearest[2] = {REEL_ARC_MAX_SIZE, REEL_ARC_MAX_SIZE}, farthest[2] = {0, 0};
+    for (int64_t p = 0; p < layout.puzzle_count; p++) {
+        uint8_t inputs[REEL_ARC_SEQ_LEN], labels[REEL_ARC_SEQ_LEN];
+        int first[2], end[2];
+        reel_arc_write_example(plan, REEL_ARC_TRAIN, p, 0, inputs, labels);
+        measure(inputs, first, end);
+        for (int axis = 0; axis < 2; axis++) {
+            nearest[axis] = first[axis] < nearest[axis] ? first[axis] : nearest[axis];
+            farthest[axis] = end[axis] > farthest[axis] ? end[axis] : farthest[axis];
+        }
+    }
+    for (int axis = 0; axis < 2; axis++) {
+        ck_assert_int_eq(nearest[axis], 0);
+        ck_assert_int_eq(farthest[axis], REEL_ARC_MAX_SIZE);
+    }
+    reel_arc_plan_free(plan);
+}
+END_TEST
+
 /* ---- building ---------------------------------------------------------------------------------------- */
 
 START_TEST(test_files_follow_from_the_seed_and_not_from_the_threads) {
@@ -400,7 +436,7 @@ START_TEST(test_an_interrupted_build_leaves_nothing) {
     reel_arc_plan *plan = make_plan(&options);
     reel_error error = {0};
     ck_assert_int_eq(reel_arc_build(plan, in_folder("d"), 1, stop_soon, NULL, &error), REEL_ERROR_STATE);
-    ck_assert_msg(strstr(error.message, "interrupted") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "stopped before") != NULL, "%s", error.message);
     ck_assert(!exists(in_folder("d")));
     reel_arc_plan_free(plan);
 }
@@ -568,6 +604,7 @@ int main(void) {
     tcase_add_test(t, test_a_task_in_two_subsets_has_one_identifier_and_a_note);
     tcase_add_loop_test(t, test_plans_that_cannot_be_are_refused, 0,
                         sizeof bad_options / sizeof *bad_options);
+    tcase_add_test(t, test_grids_are_moved_as_far_as_the_frame_goes);
     tcase_add_test(t, test_files_follow_from_the_seed_and_not_from_the_threads);
     tcase_add_test(t, test_an_interrupted_build_leaves_nothing);
     tcase_add_test(t, test_a_full_disk_leaves_nothing);

@@ -146,14 +146,16 @@ START_TEST(test_equal_votes_are_ranked_by_mean_q_then_by_appearance) {
     add(vote, 3, "5", "3", 1);
     add(vote, 3, "5", "3", -1); /* two votes */
     add(vote, 3, "5", "4", 0.6);
-    expect_submission(
-        vote, 4,
-        "{\"a\": [{\"attempt_1\": [], \"attempt_2\": [], \"attempt_3\": [], \"attempt_4\": []},"
-        "         {\"attempt_1\": [], \"attempt_2\": [], \"attempt_3\": [], \"attempt_4\": []}],"
-        " \"b\": [{\"attempt_1\": [[3]], \"attempt_2\": [[4]], \"attempt_3\": [[1]],"
-        "          \"attempt_4\": [[2]]},"
-        "         {\"attempt_1\": [[3]], \"attempt_2\": [[4]], \"attempt_3\": [[1]],"
-        "          \"attempt_4\": [[2]]}]}");
+    static const char nothing[] =
+        "{\"attempt_1\": [], \"attempt_2\": [], \"attempt_3\": [], \"attempt_4\": [],"
+        " \"attempt_5\": []}";
+    static const char ranked[] =
+        "{\"attempt_1\": [[3]], \"attempt_2\": [[4]], \"attempt_3\": [[1]],"
+        " \"attempt_4\": [[2]], \"attempt_5\": [[3]]}"; /* filled up with the first */
+    char expected[1024];
+    snprintf(expected, sizeof expected, "{\"a\": [%s, %s], \"b\": [%s, %s]}", nothing, nothing, ranked,
+             ranked);
+    expect_submission(vote, 5, expected);
     reel_arc_vote_free(vote);
 }
 END_TEST
@@ -202,6 +204,15 @@ START_TEST(test_rows_that_are_no_answers_are_skipped_or_refused) {
     reel_arc_vote_clear(vote);
     ck_assert_int_eq(reel_arc_vote_unanswered(vote), 4);
     expect_pass(vote, 1, 0);
+    reel_arc_vote_free(vote);
+}
+END_TEST
+
+START_TEST(test_identifier_0_is_blank_whatever_its_name) {
+    write_text("identifiers.json", "[\"b\", \"a\"]");
+    reel_arc_vote *vote = open_vote();
+    ck_assert_int_eq(add(vote, 0, "5", "6", 0), REEL_OK);
+    ck_assert_int_eq(reel_arc_vote_unanswered(vote), 4);
     reel_arc_vote_free(vote);
 }
 END_TEST
@@ -295,6 +306,25 @@ START_TEST(test_damaged_votes_are_refused_and_nothing_is_lost) {
     reel_arc_vote_free(stranger);
     reel_arc_vote_free(vote);
     reel_arc_vote_free(other);
+}
+END_TEST
+
+/* An answer that is saved twice would be ranked twice. */
+START_TEST(test_an_answer_saved_twice_is_refused) {
+    enum { HEADER_BYTES = 24, ANSWERS_AT = 16 };
+    reel_arc_vote *vote = open_vote();
+    uint8_t *bytes, twice[256];
+    size_t size;
+    reel_error error = {0};
+    add(vote, 3, "5", "6", 0);
+    ck_assert_int_eq(reel_arc_vote_save(vote, &bytes, &size, NULL), REEL_OK);
+    memcpy(twice, bytes, size);
+    memcpy(twice + size, bytes + HEADER_BYTES, size - HEADER_BYTES);
+    twice[ANSWERS_AT] = 2;
+    ck_assert_int_eq(reel_arc_vote_load(vote, twice, 2 * size - HEADER_BYTES, &error), REEL_ERROR_FORMAT);
+    ck_assert_msg(strstr(error.message, "answer 2 of 2") != NULL, "%s", error.message);
+    free(bytes);
+    reel_arc_vote_free(vote);
 }
 END_TEST
 
@@ -477,9 +507,11 @@ int main(void) {
     tcase_add_test(t, test_pass_at_K_counts_the_share_of_tests_solved);
     tcase_add_test(t, test_a_prediction_of_nothing_is_an_answer);
     tcase_add_test(t, test_rows_that_are_no_answers_are_skipped_or_refused);
+    tcase_add_test(t, test_identifier_0_is_blank_whatever_its_name);
     tcase_add_test(t, test_bad_names_and_missing_files_are_refused);
     tcase_add_test(t, test_saved_votes_go_on_where_they_were);
     tcase_add_test(t, test_damaged_votes_are_refused_and_nothing_is_lost);
+    tcase_add_test(t, test_an_answer_saved_twice_is_refused);
     tcase_add_test(t, test_votes_of_a_plan_are_those_of_its_data_set);
     if (access(golden_folder, F_OK) == 0) {
         tcase_add_test(t, test_recorded_answers_score_as_published);
