@@ -192,7 +192,13 @@ reel_status reel__open_arc_source(reel__source **out, const reel__source_request
     return REEL_OK;
 }
 
-/* ---- scoring ----------------------------------------------------------------------------------------- */
+/* ---- what a data set holds --------------------------------------------------------------------------- */
+
+const reel_arc_plan *reel_arc_plan_of_dataset(const reel_dataset *dataset, int source) {
+    const reel_dataset_inside *const in = dataset->inside;
+    const int is_arc = source >= 0 && source < in->source_count && in->sources[source]->kind == &arc_kind;
+    return is_arc ? as_arc(in->sources[source])->plan : NULL;
+}
 
 reel_status reel_arc_vote_of_dataset(reel_arc_vote **vote, const reel_dataset *dataset, reel_error *error) {
     const reel_dataset_inside *const in = dataset->inside;
@@ -200,7 +206,7 @@ reel_status reel_arc_vote_of_dataset(reel_arc_vote **vote, const reel_dataset *d
     if (in->source_count != 1)
         return reel_fail(error, REEL_ERROR_ARGUMENT, "ARC is scored on one data set, not on %d mixed",
                          in->source_count);
-    const reel__source *const source = in->sources[0];
-    return source->kind == &arc_kind ? reel_arc_vote_of_plan(vote, as_arc(source)->plan, error)
-                                     : reel_arc_vote_open(vote, in->specs[0], error);
+    const reel_arc_plan *const plan = reel_arc_plan_of_dataset(dataset, 0);
+    return plan != NULL ? reel_arc_vote_of_plan(vote, plan, error)
+                        : reel_arc_vote_open(vote, in->specs[0], error);
 }

@@ -496,6 +496,9 @@ START_TEST(test_batches_from_tasks_are_those_from_the_folder) {
     }
     ck_assert_int_eq(train[0]->num_puzzle_identifiers, train[1]->num_puzzle_identifiers);
     ck_assert_int_eq(train[0]->total_groups, train[1]->total_groups);
+    ck_assert_ptr_nonnull(reel_arc_plan_of_dataset(train[0], 0));
+    ck_assert_ptr_null(reel_arc_plan_of_dataset(train[0], 1));
+    ck_assert_ptr_null(reel_arc_plan_of_dataset(train[1], 0));
     ck_assert_double_eq(train[0]->mean_puzzle_examples, train[1]->mean_puzzle_examples);
     const reel_batch_plan plan = {.batch_size = BATCH, .epochs = 40, .eval_interval = 20, .seed = 1};
     for (int64_t step = 0; step < reel_plan_max_steps(train[0], &plan) / 2; step++) {

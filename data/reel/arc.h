@@ -109,6 +109,10 @@ REEL_API reel_status reel_arc_plan_new(reel_arc_plan **plan, const reel_arc_opti
 /* NULL is accepted. */
 REEL_API void reel_arc_plan_free(reel_arc_plan *plan);
 
+/* The plan behind source i of a data set, the i-th entry of data_paths, that is made of ARC tasks: it lives
+ * as long as the data set. NULL for other sources. */
+REEL_API const reel_arc_plan *reel_arc_plan_of_dataset(const reel_dataset *dataset, int source);
+
 /* What a person should know of the files: solutions that are missing, tests that are trained on, tasks with
  * fewer augmentations than wanted. One line each. */
 REEL_API int reel_arc_plan_note_count(const reel_arc_plan *plan);
