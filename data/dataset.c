@@ -1,4 +1,6 @@
 #include "dataset.h"
+#include "maze_csv.h"
+#include "puzzle_kind.h"
 
 #include <reel/folders.h>
 
@@ -23,8 +25,16 @@ static int is_generated_sudoku(const char *spec) {
     return begins_with(spec, "sudoku:");
 }
 
+static int is_generated_maze(const char *spec) {
+    return begins_with(spec, "maze:");
+}
+
 static int is_csv(const char *spec) {
     return ends_with(spec, ".csv");
+}
+
+static int is_csv_of_mazes(const char *spec) {
+    return is_csv(spec) && reel__is_maze_csv(spec);
 }
 
 static int is_folder(const char *spec) {
@@ -52,6 +62,8 @@ static const struct {
 } kinds[] = {
     {reel__is_arc_spec, reel__open_arc_source, reel__arc_spec_has_test},
     {is_generated_sudoku, reel__open_sudoku_source, brings_nothing},
+    {is_generated_maze, reel__open_maze_source, brings_nothing},
+    {is_csv_of_mazes, reel__open_maze_source, brings_nothing},
     {is_csv, reel__open_sudoku_source, brings_nothing},
     {is_folder, reel__open_folder_source, holds_test},
 };
@@ -88,10 +100,10 @@ static reel_status open_source(reel__source **source, const reel__source_request
     const int kind = kind_of(request->spec);
     if (kind < KINDS)
         return kinds[kind].open(source, request, error);
-    return reel_fail(
-        error, REEL_ERROR_ARGUMENT,
-        "data set '%s': no such folder; expected a folder, FILE.csv, sudoku:SIZE:COUNT or arc:PREFIX",
-        request->spec);
+    return reel_fail(error, REEL_ERROR_ARGUMENT,
+                     "data set '%s': no such folder; expected a folder, FILE.csv, sudoku:SIZE:COUNT, "
+                     "maze:SIZE:COUNT or arc:PREFIX",
+                     request->spec);
 }
 
 /* ---- sources ----------------------------------------------------------------------------------------- */
@@ -106,6 +118,7 @@ static reel_status open_sources(reel_dataset_inside *in, const char *const *spec
     in->specs = calloc((size_t)count, sizeof *in->specs);
     if (in->sources == NULL || in->specs == NULL)
         return no_memory(error);
+    in->source_count = count;
     for (int i = 0; i < count; i++) {
         in->specs[i] = strdup(specs[i]);
         if (in->specs[i] == NULL)
@@ -114,7 +127,6 @@ static reel_status open_sources(reel_dataset_inside *in, const char *const *spec
         const reel_status status = open_source(&in->sources[i], &request, error);
         if (status != REEL_OK)
             return status;
-        in->source_count++;
     }
     return REEL_OK;
 }
@@ -156,6 +168,25 @@ static int64_t identifier_shift(const reel_dataset_inside *in, int i) {
     return shift;
 }
 
+reel_status reel__training_puzzles(const reel_dataset *training,
+                                   const reel_puzzle_set *(*puzzles_of)(const reel__source *source), int size,
+                                   reel_puzzle_set **out, reel_error *error) {
+    *out = NULL;
+    reel_status status = REEL_OK;
+    for (int s = 0; training != NULL && s < training->inside->source_count; s++) {
+        const reel_puzzle_set *const from = puzzles_of(training->inside->sources[s]);
+        if (from == NULL || from->size != size)
+            continue;
+        if (*out == NULL && (*out = reel__puzzle_set_new(size)) == NULL)
+            return reel_fail(error, REEL_ERROR_MEMORY, "no memory for a set of puzzles");
+        const size_t cells = (size_t)size * (size_t)size;
+        for (int64_t i = 0; status == REEL_OK && i < from->count; i++)
+            status = reel__puzzle_set_append(*out, from->questions + (size_t)i * cells,
+                                             from->answers + (size_t)i * cells, from->ratings[i], error);
+    }
+    return status;
+}
+
 /* ---- parts ------------------------------------------------------------------------------------------- */
 
 /* "all" of the first source, "all1" of the second, as published. */
@@ -175,6 +206,9 @@ static reel_status make_parts(reel_dataset_inside *in, const reel_dataset_option
     int count = 0;
     for (int i = 0; i < in->source_count; i++)
         count += in->sources[i]->set_count;
+    if (count > REEL_DATASET_MAX_SETS)
+        return reel_fail(error, REEL_ERROR_ARGUMENT, "the data sets have %d sets: at most %d can be mixed",
+                         count, REEL_DATASET_MAX_SETS);
     in->parts = calloc((size_t)count, sizeof *in->parts);
     in->sets = calloc((size_t)count, sizeof *in->sets);
     if (in->parts == NULL || in->sets == NULL)
@@ -211,14 +245,6 @@ const reel__part *reel__part_of_group(const reel_dataset *dataset, int64_t group
     while (group >= part->first_group + part->groups)
         part++;
     return part;
-}
-
-int reel__dataset_source_count(const reel_dataset *dataset) {
-    return dataset->inside->source_count;
-}
-
-const reel__source *reel__dataset_source(const reel_dataset *dataset, int i) {
-    return dataset->inside->sources[i];
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------- */
@@ -316,10 +342,11 @@ void reel_dataset_close(reel_dataset *dataset) {
     reel_dataset_inside *const in = dataset->inside;
     for (int i = 0; i < in->part_count; i++)
         free(in->parts[i].name);
-    for (int i = 0; in->specs != NULL && i <= in->source_count; i++) /* one more may have failed to open */
+    for (int i = 0; i < in->source_count; i++) {
         free(in->specs[i]);
-    for (int i = 0; i < in->source_count; i++)
-        in->sources[i]->kind->free(in->sources[i]);
+        if (in->sources[i] != NULL) /* one may have failed to open */
+            in->sources[i]->kind->free(in->sources[i]);
+    }
     free(in->parts);
     free(in->sets);
     free(in->specs);

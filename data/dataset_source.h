@@ -8,6 +8,7 @@
 #define REEL_DATA_DATASET_SOURCE_H
 
 #include <reel/batches.h>
+#include <reel/puzzle_set.h>
 
 typedef struct reel__source reel__source;
 
@@ -69,6 +70,7 @@ typedef reel_status reel__source_opener(reel__source **source, const reel__sourc
 reel__source_opener reel__open_arc_source;    /* arc:PREFIX[:SUBSETS[:TEST_SET]] */
 reel__source_opener reel__open_folder_source; /* DIR */
 reel__source_opener reel__open_sudoku_source; /* FILE.csv, sudoku:SIZE:COUNT */
+reel__source_opener reel__open_maze_source;   /* FILE.csv, maze:SIZE:COUNT */
 
 int reel__is_arc_spec(const char *spec);
 int reel__arc_spec_has_test(const char *spec); /* whether its test set is one of its subsets */
@@ -76,8 +78,11 @@ int reel__arc_spec_has_test(const char *spec); /* whether its test set is one of
 /* Splits "KIND:SIZE:COUNT"; the kind is known. */
 reel_status reel__read_generator_spec(const char *spec, int *size, int64_t *count, reel_error *error);
 
-/* The sources of a data set. */
-int reel__dataset_source_count(const reel_dataset *dataset);
-const reel__source *reel__dataset_source(const reel_dataset *dataset, int i);
+/* The puzzles of this size in the training set (NULL: no set) that puzzles made for its test set must not
+ * repeat, to be freed by reel_puzzle_set_free; *set is NULL where there are none. `puzzles_of` gives those of
+ * a source of the right kind, and NULL for any other. */
+reel_status reel__training_puzzles(const reel_dataset *training,
+                                   const reel_puzzle_set *(*puzzles_of)(const reel__source *source), int size,
+                                   reel_puzzle_set **set, reel_error *error);
 
 #endif

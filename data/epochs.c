@@ -137,14 +137,19 @@ static const uint32_t *order_of_epoch(reel_dataset *dataset, uint64_t seed, int6
     return in->order;
 }
 
-/* The group at `position` of the cursor's interval, and the random numbers that belong to this draw of it. */
-static int64_t group_at(reel_dataset *dataset, int64_t position, reel_random *random) {
+/* The group at `position` of the cursor's interval. */
+static int64_t group_at(reel_dataset *dataset, int64_t position) {
     const reel__cursor *const at = &dataset->inside->cursor;
     const int64_t groups = dataset->total_groups;
     const int64_t epoch = at->interval * at->plan.eval_interval + position / groups;
-    const int64_t draw = epoch * groups + position % groups;
-    *random = reel_random_begin(at->plan.seed, (reel_draw){REEL_STREAM_SAMPLE, (uint64_t)draw, STEP_PUZZLE});
     return order_of_epoch(dataset, at->plan.seed, epoch)[position % groups];
+}
+
+/* The random numbers that belong to the draw at `position`. */
+static reel_random random_at(const reel_dataset *dataset, int64_t position) {
+    const reel__cursor *const at = &dataset->inside->cursor;
+    const int64_t draw = at->interval * at->plan.eval_interval * dataset->total_groups + position;
+    return reel_random_begin(at->plan.seed, (reel_draw){REEL_STREAM_SAMPLE, (uint64_t)draw, STEP_PUZZLE});
 }
 
 /* A random puzzle of a group of this part. */
@@ -157,8 +162,8 @@ static int64_t draw_puzzle(const reel__part *part, int64_t group, reel_random *r
 
 reel__pick reel__pick_group(reel_dataset *dataset, int64_t position, int64_t room) {
     reel_dataset_inside *const in = dataset->inside;
-    reel_random random;
-    const int64_t group = group_at(dataset, position, &random);
+    reel_random random = random_at(dataset, position);
+    const int64_t group = group_at(dataset, position);
     const reel__part *const part = reel__part_of_group(dataset, group);
     const int64_t puzzle = draw_puzzle(part, group, &random);
     const int64_t count = examples_of(part, puzzle);
@@ -171,11 +176,11 @@ reel__pick reel__pick_group(reel_dataset *dataset, int64_t position, int64_t roo
 
 /* The number of examples that the draw at `position` would give an empty batch. */
 static int64_t size_at(reel_dataset *dataset, int64_t position) {
-    reel_random random;
-    const int64_t group = group_at(dataset, position, &random);
+    const int64_t group = group_at(dataset, position);
     const int32_t size = dataset->inside->group_examples[group];
     if (size != VARIOUS)
         return size;
+    reel_random random = random_at(dataset, position);
     const reel__part *const part = reel__part_of_group(dataset, group);
     return examples_of(part, draw_puzzle(part, group, &random));
 }

@@ -68,7 +68,8 @@ reel_status reel_npy_create(reel_npy_writer **out, const char *path, reel_npy_ty
         return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to write a file", path);
     }
     *w = (reel_npy_writer){.path = copy, .type = type, .rank = rank, .row = row};
-    memcpy(w->shape, shape, (size_t)rank * sizeof *shape);
+    for (int i = 0; i < rank; i++)
+        w->shape[i] = shape[i];
     const reel_status status = reel_atomic_open(&w->file, path, error);
     if (status != REEL_OK) {
         free(w->path);

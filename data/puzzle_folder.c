@@ -12,7 +12,7 @@ enum {
     MAX_METADATA_BYTES = 1 << 20,
     METADATA_DEPTH = 2, /* the object, the list of sets */
     MAX_SETS = 64,
-    MAX_NAME_BYTES = 128, /* of a set, which is part of file names */
+    MAX_NAME_BYTES = 64, /* of a set, which is part of file names */
     NAMES_DEPTH = 1,
     PART_BYTES = MAX_NAME_BYTES + 32, /* SET__puzzle_identifiers.npy */
 };
@@ -92,7 +92,7 @@ static reel_status read_metadata(reel_folder *folder, const cJSON *json, const c
 static int is_set_name(const cJSON *item) {
     const char *const name = cJSON_IsString(item) ? item->valuestring : "";
     for (const char *c = name; *c != '\0'; c++)
-        if (*c == '/' || (unsigned char)*c < ' ')
+        if (strchr("/\\\"", *c) != NULL || (unsigned char)*c < ' ')
             return 0;
     return *name != '\0' && strlen(name) <= MAX_NAME_BYTES;
 }

@@ -1,7 +1,6 @@
 #include "sudoku_shape.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- shapes ------------------------------------------------------------------------------------------ */
@@ -14,57 +13,6 @@ reel__sudoku_shape reel__sudoku_shape_of(int size) {
     assert(reel_sudoku_is_size(size));
     const int box_rows = size == 9 ? 3 : 2;
     return (reel__sudoku_shape){size, size * size, box_rows, size / box_rows};
-}
-
-/* ---- sets -------------------------------------------------------------------------------------------- */
-
-reel_sudoku_set *reel__sudoku_set_new(int size) {
-    reel_sudoku_set *set = calloc(1, sizeof *set);
-    if (set != NULL)
-        set->size = size;
-    return set;
-}
-
-void reel_sudoku_set_free(reel_sudoku_set *set) {
-    if (set == NULL)
-        return;
-    free(set->questions);
-    free(set->answers);
-    free(set->ratings);
-    free(set);
-}
-
-/* Makes room for twice as many puzzles. */
-static int grow(reel_sudoku_set *set) {
-    const size_t room = set->count == 0 ? 1 : 2 * (size_t)set->count;
-    const size_t cells = (size_t)set->size * (size_t)set->size;
-    uint8_t *questions = realloc(set->questions, room * cells);
-    if (questions != NULL)
-        set->questions = questions;
-    uint8_t *answers = realloc(set->answers, room * cells);
-    if (answers != NULL)
-        set->answers = answers;
-    int32_t *ratings = realloc(set->ratings, room * sizeof *ratings);
-    if (ratings != NULL)
-        set->ratings = ratings;
-    return questions != NULL && answers != NULL && ratings != NULL;
-}
-
-reel_status reel__sudoku_set_append(reel_sudoku_set *set, const uint8_t *question, const uint8_t *answer,
-                                    int32_t rating, reel_error *error) {
-    /* The room is always the next power of two, so that it need not be kept. */
-    if (set->count == INT32_MAX)
-        return reel_fail(error, REEL_ERROR_FORMAT, "a set holds at most %d puzzles", INT32_MAX);
-    const int is_full = (set->count & (set->count - 1)) == 0;
-    if (is_full && !grow(set))
-        return reel_fail(error, REEL_ERROR_MEMORY, "no memory for more than %lld puzzles",
-                         (long long)set->count);
-    const size_t cells = (size_t)set->size * (size_t)set->size;
-    memcpy(set->questions + (size_t)set->count * cells, question, cells);
-    memcpy(set->answers + (size_t)set->count * cells, answer, cells);
-    set->ratings[set->count] = rating;
-    set->count++;
-    return REEL_OK;
 }
 
 /* ---- the rules --------------------------------------------------------------------------------------- */

@@ -1,154 +1,41 @@
-#include "csv.h"
-#include "sudoku_shape.h"
+#include "puzzle_kind.h"
 
-#include <reel/atomic_file.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* The columns of a Sudoku file, by their place in its header. */
-typedef struct columns {
-    int question, answer, rating; /* rating -1: the file has none */
-} columns;
-
-static reel_status find_columns(const reel__csv *csv, columns *at, reel_error *error) {
-    at->question = reel__csv_column(csv, "question");
-    at->answer = reel__csv_column(csv, "answer");
-    at->rating = reel__csv_column(csv, "rating");
-    const char *missing = at->question < 0 ? "question" : at->answer < 0 ? "answer" : NULL;
-    if (missing != NULL)
-        return reel__csv_refuse(csv, error, "the header has no column '%s'", missing);
-    return REEL_OK;
-}
+#include <reel/sudoku.h>
 
 static int size_of_cells(size_t cells) {
     return cells == 16 ? 4 : cells == 36 ? 6 : cells == 81 ? 9 : 0;
 }
 
-/* Turns characters into digits; '.' and '0' are blanks. */
-static reel_status read_grid(const reel__csv *csv, int column, const char *name, int size, uint8_t *grid,
-                             reel_error *error) {
-    const reel__csv_field field = reel__csv_field_at(csv, column);
-    const size_t cells = (size_t)size * (size_t)size;
-    if (field.length != cells)
-        return reel__csv_refuse(csv, error, "the %s has %zu characters, expected %zu", name, field.length,
-                                cells);
-    for (size_t i = 0; i < cells; i++) {
-        const unsigned char c = (unsigned char)field.text[i];
-        if (c != '.' && !(c >= '0' && c <= '0' + size))
-            return reel__csv_refuse(csv, error,
-                                    c > ' ' && c <= '~'
-                                        ? "the %s has '%c' at character %zu: digits are 1 to %d"
-                                        : "the %s has byte %d at character %zu: digits are 1 to %d",
-                                    name, c, i + 1, size);
-        grid[i] = c == '.' ? 0 : (uint8_t)(c - '0');
-    }
-    return REEL_OK;
+/* '.' and '0' are blanks. */
+static int read_cell(int size, char character) {
+    return character == '.' ? 0 : character >= '0' && character <= '0' + size ? character - '0' : -1;
 }
 
-static reel_status read_rating(const reel__csv *csv, int column, int32_t *rating, reel_error *error) {
-    *rating = 0;
-    if (column < 0)
-        return REEL_OK;
-    const reel__csv_field field = reel__csv_field_at(csv, column);
-    int64_t value = 0;
-    for (size_t i = 0; i < field.length && value <= INT32_MAX; i++)
-        value = field.text[i] >= '0' && field.text[i] <= '9' ? 10 * value + (field.text[i] - '0') : INT64_MAX;
-    if (field.length == 0 || value > INT32_MAX)
-        return reel__csv_refuse(csv, error, "the rating is not a whole number from 0 to %d", INT32_MAX);
-    *rating = (int32_t)value;
-    return REEL_OK;
+static char write_cell(uint8_t cell) {
+    return cell == 0 ? '.' : (char)('0' + cell);
 }
 
-/* Reads and checks the row that is at hand; `size` 0 takes what the row has. */
-static reel_status read_row(const reel__csv *csv, const columns *at, int size, reel_sudoku_row *row,
-                            uint8_t *question, uint8_t *answer, reel_error *error) {
-    const size_t cells = reel__csv_field_at(csv, at->question).length;
-    *row =
-        (reel_sudoku_row){.size = size ? size : size_of_cells(cells), .question = question, .answer = answer};
-    if (row->size == 0)
-        return reel__csv_refuse(csv, error, "the question has %zu characters, expected 16, 36 or 81", cells);
-    reel_status status = read_grid(csv, at->question, "question", row->size, question, error);
-    if (status == REEL_OK)
-        status = read_grid(csv, at->answer, "answer", row->size, answer, error);
-    if (status == REEL_OK)
-        status = read_rating(csv, at->rating, &row->rating, error);
-    if (status != REEL_OK)
-        return status;
-    reel_error fault = {0};
-    if (reel_sudoku_check(row->size, question, answer, &fault) != REEL_OK)
-        return reel__csv_refuse(csv, error, "%s", fault.message);
-    return REEL_OK;
+static const char *characters_expected(int size) {
+    return size == 4 ? "digits are 1 to 4" : size == 6 ? "digits are 1 to 6" : "digits are 1 to 9";
 }
 
-reel_status reel_sudoku_scan_csv(const char *path, reel_sudoku_visitor *visit, void *arg, reel_error *error) {
-    reel__csv *csv;
-    reel_status status = reel__csv_open(&csv, path, error);
-    if (status != REEL_OK)
-        return status;
-    columns at;
-    uint8_t question[REEL_SUDOKU_MAX_CELLS], answer[REEL_SUDOKU_MAX_CELLS];
-    reel_sudoku_row row = {0};
-    int has_row = 1;
-    status = find_columns(csv, &at, error);
-    while (status == REEL_OK && has_row) {
-        status = reel__csv_next(csv, &has_row, error);
-        if (status == REEL_OK && has_row)
-            status = read_row(csv, &at, row.size, &row, question, answer, error);
-        if (status == REEL_OK && has_row)
-            status = visit(arg, &row, error);
-    }
-    reel__csv_close(csv);
-    if (status == REEL_OK && row.size == 0)
-        status = reel_fail(error, REEL_ERROR_FORMAT, "%s: no puzzle behind the header", path);
-    return status;
+static const reel__puzzle_language sudoku = {
+    .size_of = size_of_cells,
+    .cells_expected = "16, 36 or 81",
+    .read = read_cell,
+    .characters_expected = characters_expected,
+    .write = write_cell,
+    .check = reel_sudoku_check,
+};
+
+reel_status reel_sudoku_scan_csv(const char *path, reel_puzzle_visitor *visit, void *arg, reel_error *error) {
+    return reel__scan_puzzles(path, &sudoku, visit, arg, error);
 }
 
-/* A reel_sudoku_visitor: adds the row to the set, which the first one makes. */
-static reel_status keep_row(void *arg, const reel_sudoku_row *row, reel_error *error) {
-    reel_sudoku_set **const set = arg;
-    if (*set == NULL && (*set = reel__sudoku_set_new(row->size)) == NULL)
-        return reel_fail(error, REEL_ERROR_MEMORY, "no memory for a set of puzzles");
-    return reel__sudoku_set_append(*set, row->question, row->answer, row->rating, error);
-}
-
-reel_status reel_sudoku_read_csv(const char *path, reel_sudoku_set **out, reel_error *error) {
-    reel_sudoku_set *set = NULL;
-    const reel_status status = reel_sudoku_scan_csv(path, keep_row, &set, error);
-    if (status != REEL_OK) {
-        reel_sudoku_set_free(set);
-        set = NULL;
-    }
-    *out = set;
-    return status;
-}
-
-/* ---- writing ----------------------------------------------------------------------------------------- */
-
-static void write_grid(reel_atomic_file *file, const uint8_t *grid, int cells) {
-    char text[REEL_SUDOKU_MAX_CELLS + 1];
-    for (int i = 0; i < cells; i++)
-        text[i] = grid[i] == 0 ? '.' : (char)('0' + grid[i]);
-    text[cells] = ',';
-    reel_atomic_write(file, text, (size_t)cells + 1);
+reel_status reel_sudoku_read_csv(const char *path, reel_sudoku_set **set, reel_error *error) {
+    return reel__read_puzzles(path, &sudoku, set, error);
 }
 
 reel_status reel_sudoku_write_csv(const char *path, const reel_sudoku_set *set, reel_error *error) {
-    static const char header[] = "source,question,answer,rating\n", source[] = "reel,";
-    reel_atomic_file *file;
-    const reel_status status = reel_atomic_open(&file, path, error);
-    if (status != REEL_OK)
-        return status;
-    const int cells = set->size * set->size;
-    reel_atomic_write(file, header, strlen(header));
-    for (int64_t i = 0; i < set->count; i++) {
-        char rating[16];
-        const int length = snprintf(rating, sizeof rating, "%d\n", (int)set->ratings[i]);
-        reel_atomic_write(file, source, strlen(source));
-        write_grid(file, set->questions + i * cells, cells);
-        write_grid(file, set->answers + i * cells, cells);
-        reel_atomic_write(file, rating, (size_t)length);
-    }
-    return reel_atomic_commit(file, error);
+    return reel__write_puzzles(path, &sudoku, set, error);
 }

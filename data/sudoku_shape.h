@@ -1,4 +1,4 @@
-/* What the Sudoku files share: the shapes of boxes and growing sets. */
+/* What the Sudoku files share: the shapes of boxes, and permutations. */
 #ifndef REEL_DATA_SUDOKU_SHAPE_H
 #define REEL_DATA_SUDOKU_SHAPE_H
 
@@ -20,10 +20,5 @@ static inline int reel__sudoku_box(const reel__sudoku_shape *shape, int row, int
 
 /* A permutation of 0..count-1, drawn uniformly (Fisher and Yates). */
 void reel__sudoku_shuffled(reel_random *random, int count, uint8_t *order);
-
-/* An empty set, and one puzzle more in it. */
-reel_sudoku_set *reel__sudoku_set_new(int size); /* NULL without memory */
-reel_status reel__sudoku_set_append(reel_sudoku_set *set, const uint8_t *question, const uint8_t *answer,
-                                    int32_t rating, reel_error *error);
 
 #endif

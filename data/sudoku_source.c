@@ -1,6 +1,7 @@
 /* Sudoku puzzles, read or made on the spot, as a source. */
 #include "dataset_source.h"
-#include "sudoku_shape.h"
+
+#include <reel/sudoku.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ static const sudoku_source *as_sudoku(const reel__source *source) {
 
 static void free_sudoku(reel__source *source) {
     sudoku_source *const self = (sudoku_source *)source;
-    reel_sudoku_set_free(self->sudoku);
+    reel_puzzle_set_free(self->sudoku);
     free(self);
 }
 
@@ -71,25 +72,8 @@ static const reel__source_kind sudoku_kind = {
 
 /* ---- opening ----------------------------------------------------------------------------------------- */
 
-/* All Sudokus of this size in the training set, to be freed by reel_sudoku_set_free; NULL where there are
- * none. Other sizes have nothing in common with them. */
-static reel_status training_puzzles(const reel_dataset *training, int size, reel_sudoku_set **out,
-                                    reel_error *error) {
-    *out = NULL;
-    const int sources = training == NULL ? 0 : reel__dataset_source_count(training);
-    reel_status status = REEL_OK;
-    for (int s = 0; s < sources; s++) {
-        const reel__source *const source = reel__dataset_source(training, s);
-        if (source->kind != &sudoku_kind || as_sudoku(source)->sudoku->size != size)
-            continue;
-        const reel_sudoku_set *const from = as_sudoku(source)->sudoku;
-        if (*out == NULL && (*out = reel__sudoku_set_new(size)) == NULL)
-            status = reel_fail(error, REEL_ERROR_MEMORY, "no memory for a set of puzzles");
-        for (int64_t i = 0; status == REEL_OK && i < from->count; i++)
-            status = reel__sudoku_set_append(*out, from->questions + i * source->seq_len,
-                                             from->answers + i * source->seq_len, from->ratings[i], error);
-    }
-    return status;
+static const reel_puzzle_set *sudokus_of(const reel__source *source) {
+    return source->kind == &sudoku_kind ? as_sudoku(source)->sudoku : NULL;
 }
 
 static reel_status make_puzzles(const reel__source_request *request, reel_sudoku_set **set,
@@ -99,10 +83,10 @@ static reel_status make_puzzles(const reel__source_request *request, reel_sudoku
     reel_sudoku_set *exclude = NULL;
     reel_status status = reel__read_generator_spec(request->spec, &size, &count, error);
     if (status == REEL_OK)
-        status = training_puzzles(request->training, size, &exclude, error);
+        status = reel__training_puzzles(request->training, sudokus_of, size, &exclude, error);
     if (status == REEL_OK)
         status = reel_sudoku_generate(size, count, request->options->seed, exclude, set, error);
-    reel_sudoku_set_free(exclude);
+    reel_puzzle_set_free(exclude);
     return status;
 }
 
@@ -116,7 +100,7 @@ reel_status reel__open_sudoku_source(reel__source **out, const reel__source_requ
         return status;
     sudoku_source *const self = calloc(1, sizeof *self);
     if (self == NULL) {
-        reel_sudoku_set_free(sudoku);
+        reel_puzzle_set_free(sudoku);
         return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory for a data set", request->spec);
     }
     const int64_t num_aug = request->options->num_aug;

@@ -153,7 +153,7 @@ START_TEST(test_every_epoch_draws_each_puzzle_once_in_a_new_order) {
         ck_assert_mem_ne(drawn, drawn + 10, 10 * sizeof *drawn);
     }
     ck_assert_mem_ne(intervals[0], intervals[1], sizeof intervals[0]);
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
     reel_dataset_close(d);
 }
 END_TEST
@@ -202,7 +202,7 @@ START_TEST(test_rows_are_augmented_one_by_one) {
         for (int j = 0; j < i; j++)
             ck_assert_mem_ne(seen[i], seen[j], CELLS);
     }
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
     reel_dataset_close(d);
 }
 END_TEST
@@ -234,7 +234,7 @@ START_TEST(test_num_aug_shows_so_many_variants) {
     }
     for (int variant = 0; variant < VARIANTS; variant++)
         ck_assert_int_ge(seen[variant], DRAWS / VARIANTS / 3);
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
     reel_dataset_close(d);
 }
 END_TEST
@@ -267,7 +267,7 @@ START_TEST(test_evaluation_goes_through_all_in_order_and_pads) {
     const reel_batch batch = batch_of(&b);
     ck_assert_int_eq(reel_test_batch(d, ROWS, 3, &batch, NULL, NULL), REEL_ERROR_ARGUMENT);
     ck_assert_int_eq(reel_test_batch(d, 0, 0, &batch, NULL, NULL), REEL_ERROR_ARGUMENT);
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
     reel_dataset_close(d);
 }
 END_TEST
@@ -281,8 +281,8 @@ START_TEST(test_generated_test_set_avoids_its_training_set) {
     test_batch(test, 12, 0, &b);
     for (int64_t i = 0; i < 12; i++)
         ck_assert_int_eq(find_puzzle(others, b.inputs + i * 16), i);
-    reel_sudoku_set_free(shown);
-    reel_sudoku_set_free(others);
+    reel_puzzle_set_free(shown);
+    reel_puzzle_set_free(others);
     reel_dataset_close(training);
     reel_dataset_close(test);
 }
@@ -310,7 +310,7 @@ START_TEST(test_dataset_reads_csv_files) {
     ck_assert_ptr_null(other);
     ck_assert_ptr_nonnull(strstr(error.message, "'sudoku:4:5' has sequence length 16"));
     reel_dataset_close(d);
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
     unlink(path);
 }
 END_TEST

@@ -189,7 +189,7 @@ START_TEST(test_sudoku_csv_reads_columns_by_name) {
     ck_assert_int_eq(set->ratings[1], 0);
     ck_assert_mem_eq(set->questions + 16, question, sizeof question);
     ck_assert_int_eq(set->answers[16 + 15], 1);
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
 }
 END_TEST
 
@@ -251,7 +251,7 @@ START_TEST(test_sudoku_csv_survives_any_flipped_byte) {
                 ck_assert_int_ge(set->count, 1);
             else
                 ck_assert_str_ne(error.message, "");
-            reel_sudoku_set_free(set);
+            reel_puzzle_set_free(set);
         }
     }
 }
@@ -276,8 +276,8 @@ START_TEST(test_sudoku_csv_reads_back_what_it_wrote) {
     ck_assert_mem_eq(read->questions, set->questions, 20 * cells);
     ck_assert_mem_eq(read->answers, set->answers, 20 * cells);
     ck_assert_mem_eq(read->ratings, set->ratings, 20 * sizeof *set->ratings);
-    reel_sudoku_set_free(set);
-    reel_sudoku_set_free(read);
+    reel_puzzle_set_free(set);
+    reel_puzzle_set_free(read);
 }
 END_TEST
 
@@ -302,7 +302,7 @@ START_TEST(test_failed_write_leaves_the_old_file_and_nothing_else) {
     ck_assert_ptr_nonnull(fgets(content, sizeof content, f));
     fclose(f);
     ck_assert_str_eq(content, "old");
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
 }
 END_TEST
 
@@ -311,7 +311,7 @@ START_TEST(test_write_into_missing_folder_names_the_path) {
     reel_error error = {0};
     ck_assert_int_eq(reel_sudoku_write_csv("/nonexistent/t.csv", set, &error), REEL_ERROR_IO);
     ck_assert_str_eq(error.message, "/nonexistent/t.csv: cannot create: No such file or directory");
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
 }
 END_TEST
 
@@ -323,7 +323,7 @@ START_TEST(test_write_onto_a_folder_fails_and_cleans_up) {
     reel_error error = {0};
     ck_assert_int_eq(reel_sudoku_write_csv(inside, set, &error), REEL_ERROR_IO);
     ck_assert_int_eq(rmdir(inside), 0);
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
 }
 END_TEST
 

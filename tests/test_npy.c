@@ -151,7 +151,7 @@ START_TEST(test_every_type_reads) {
         [REEL_NPY_I8] = {"|i1", "int8", 1, 1},
         [REEL_NPY_I16] = {"<i2", "int16", 2, 0x0101},
         [REEL_NPY_I32] = {"<i4", "int32", 4, 0x01010101},
-        [REEL_NPY_I64] = {"<i8", "int64", 8, 0x0101010101010101},
+        [REEL_NPY_I64] = {"<i8", "int64", 8, (double)0x0101010101010101},
         [REEL_NPY_F16] = {"<f2", "float16", 2, 0x0101 * 0x1p-24},
         [REEL_NPY_F32] = {"<f4", "float32", 4, 0x1.020202p-125},
         [REEL_NPY_F64] = {"<f8", "float64", 8, 0x1.1010101010101p-1007},

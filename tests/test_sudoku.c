@@ -110,7 +110,7 @@ START_TEST(test_generated_puzzles_are_unique_and_minimal) {
             question[c] = clue;
         }
     }
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
 }
 END_TEST
 
@@ -120,9 +120,9 @@ START_TEST(test_same_seed_gives_same_puzzles_and_prefix) {
     ck_assert_mem_eq(a->questions, b->questions, 20 * 36);
     ck_assert_mem_eq(a->answers, b->answers, 20 * 36);
     ck_assert_mem_ne(b->questions, c->questions, 20 * 36);
-    reel_sudoku_set_free(a);
-    reel_sudoku_set_free(b);
-    reel_sudoku_set_free(c);
+    reel_puzzle_set_free(a);
+    reel_puzzle_set_free(b);
+    reel_puzzle_set_free(c);
 }
 END_TEST
 
@@ -150,8 +150,8 @@ START_TEST(test_no_test_puzzle_is_equivalent_to_a_training_puzzle) {
     ck_assert_int_eq(count_equivalent(training, training), 0);
     ck_assert_int_eq(count_equivalent(test, test), 0);
     ck_assert_int_eq(count_equivalent(test, training), 0);
-    reel_sudoku_set_free(training);
-    reel_sudoku_set_free(test);
+    reel_puzzle_set_free(training);
+    reel_puzzle_set_free(test);
 }
 END_TEST
 
@@ -186,7 +186,7 @@ START_TEST(test_augmented_puzzles_are_valid_and_equivalent) {
         changed += memcmp(question, new_question, (size_t)cells) != 0;
     }
     ck_assert_int_ge(changed, 50);
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
 }
 END_TEST
 
@@ -256,7 +256,7 @@ START_TEST(test_canonical_form_is_the_smallest_of_all_images) {
         smallest_by_trying(set->questions + i * 36, smallest);
         ck_assert_mem_eq(form, smallest, 36);
     }
-    reel_sudoku_set_free(set);
+    reel_puzzle_set_free(set);
 }
 END_TEST
 

@@ -18,9 +18,11 @@ enum { REEL_BATCH_LABEL_IGNORED = -100 };
 
 typedef enum reel_data_split { REEL_SPLIT_TRAIN, REEL_SPLIT_TEST } reel_data_split;
 
+enum { REEL_DATASET_MAX_SETS = 64, REEL_DATASET_NAME_BYTES = 80 };
+
 /* A part of a data set that is measured by itself. */
 typedef struct reel_dataset_set {
-    const char *name; /* "all"; those of further sources "all1", "all2", ... */
+    const char *name; /* "all"; those of further sources "all1", "all2", ...; below REEL_DATASET_NAME_BYTES */
     int64_t examples;
 } reel_dataset_set;
 
@@ -50,17 +52,20 @@ typedef struct reel_dataset_options {
 } reel_dataset_options;
 
 /* Opens what the `count` specs name, mixed into one data set:
- *   DIR                the published layout (<reel/puzzle_folder.h>): the split's folder within DIR, or DIR
- *                      itself where that is a split. num_aug K: only the first K + 1 puzzles of each group
- *   arc:PREFIX[:SUBSET+SUBSET...[:TEST_SET]]
- *                      ARC tasks, PREFIX_SUBSET_challenges.json; by default the subsets training, evaluation
- *                      and concept, as far as they are there, and the test set evaluation. The puzzles and
- *                      identifiers that reel_arc_build writes with the same seed and num_aug, by default 1000
- *   FILE.csv           Sudoku puzzles (reel_sudoku_read_csv)
- *   sudoku:SIZE:COUNT  COUNT minimal puzzles of size 4, 6 or 9 made on the spot. num_aug K: the original and
- * K variants, those that reel_sudoku_variant makes; by default a new symmetry every time The last two are the
- * same puzzles whichever split is asked for, in a test set as they are.
  *
+ *   DIR                the published layout (<reel/puzzle_folder.h>), or the folder of one split of it.
+ *                      num_aug K: only the first K + 1 puzzles of each group
+ *   arc:PREFIX[:SUBSET+SUBSET...[:TEST_SET]]
+ *                      ARC tasks, PREFIX_SUBSET_challenges.json; by default of the subsets training,
+ *                      evaluation and concept, as far as they are there, with the test set evaluation: the
+ *                      puzzles and identifiers of reel_arc_build for this seed and num_aug, by default 1000
+ *   FILE.csv           Sudokus or mazes (reel_sudoku_read_csv, reel_maze_read_csv)
+ *   sudoku:SIZE:COUNT  COUNT minimal puzzles of size 4, 6 or 9 made on the spot. num_aug K: the original and
+ *                      the variants 1..K of reel_sudoku_variant; by default a new symmetry every time
+ *   maze:SIZE:COUNT    COUNT mazes made on the spot. num_aug 7: each from all its sides; by default, and with
+ *                      0, as it is
+ *
+ * The last three give the same puzzles for either split, in a test set as they are.
  * The sources must agree in sequence length and vocabulary. Their identifiers follow each other, the blank
  * one, 0, is shared; a test source that is also a training source has that one's identifiers. A test set
  * names its training set, which it must fit, or NULL; puzzles made on the spot for it are equivalent to none

@@ -18,8 +18,10 @@
 #include <reel/atomic_file.h>
 #include <reel/batches.h>
 #include <reel/folders.h>
+#include <reel/maze.h>
 #include <reel/npy.h>
 #include <reel/puzzle_folder.h>
+#include <reel/puzzle_set.h>
 #include <reel/safetensors.h>
 #include <reel/sudoku.h>
 

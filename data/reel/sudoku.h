@@ -5,6 +5,7 @@
 #ifndef REEL_SUDOKU_H
 #define REEL_SUDOKU_H
 
+#include <reel/puzzle_set.h>
 #include <reel/tensor.h>
 
 #ifdef __cplusplus
@@ -16,17 +17,9 @@ enum { REEL_SUDOKU_MAX_SIZE = 9, REEL_SUDOKU_MAX_CELLS = REEL_SUDOKU_MAX_SIZE * 
 /* Tokens as published: 0 pad, 1 blank, 2..size+1 the digits; the vocabulary has size + 2. */
 enum { REEL_SUDOKU_FIRST_TOKEN = 1 }; /* a cell's token is its byte plus this */
 
-/* Puzzles of one size with their answers. */
-typedef struct reel_sudoku_set {
-    int size;           /* 4, 6 or 9 */
-    int64_t count;      /* puzzles */
-    uint8_t *questions; /* (count, size * size) */
-    uint8_t *answers;   /* (count, size * size) */
-    int32_t *ratings;   /* (count): how hard; for a generated puzzle the guesses reel_sudoku_solve needs */
-} reel_sudoku_set;
-
-/* Frees a set that the library made. NULL is accepted. */
-REEL_API void reel_sudoku_set_free(reel_sudoku_set *set);
+/* Of size 4, 6 or 9. The rating of a generated puzzle is the number of guesses reel_sudoku_solve needs. */
+typedef reel_puzzle_set reel_sudoku_set;
+typedef reel_puzzle_row reel_sudoku_row;
 
 /* 1 for 4, 6 and 9. All functions below that return no status want one of these. */
 REEL_API int reel_sudoku_is_size(int size);
@@ -83,15 +76,8 @@ REEL_API reel_status reel_sudoku_generate(int size, int64_t count, uint64_t seed
  * its question. Errors name the file and the line. */
 REEL_API reel_status reel_sudoku_read_csv(const char *path, reel_sudoku_set **set, reel_error *error);
 
-/* The same, row by row, for files that need not fit into memory. What `visit` returns ends the reading; the
- * row is gone when it returns. */
-typedef struct reel_sudoku_row {
-    int size;
-    const uint8_t *question, *answer; /* (size * size) */
-    int32_t rating;
-} reel_sudoku_row;
-typedef reel_status reel_sudoku_visitor(void *arg, const reel_sudoku_row *row, reel_error *error);
-REEL_API reel_status reel_sudoku_scan_csv(const char *path, reel_sudoku_visitor *visit, void *arg,
+/* The same, row by row, for files that need not fit into memory. */
+REEL_API reel_status reel_sudoku_scan_csv(const char *path, reel_puzzle_visitor *visit, void *arg,
                                           reel_error *error);
 
 /* Writes the same form, atomically. */
