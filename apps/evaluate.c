@@ -13,7 +13,7 @@ int64_t evaluate_batches(const trainer *t) {
 reel_status evaluate_batch(trainer *t, int64_t index, evaluate_watcher *watch, void *arg, reel_error *error) {
     reel_context *const ctx = t->ctx;
     reel_carry *const carry = t->test_carry;
-    reel_status status = reel_test_batch(t->test_data, carry->batch_size, index, &t->batch, NULL, error);
+    reel_status status = reel_test_batch(t->test_data, carry->batch_size, index, &t->batch, &t->rows, error);
     if (status != REEL_OK)
         return status;
     reel_carry_restart(ctx, carry);
@@ -32,21 +32,22 @@ reel_status evaluate_batch(trainer *t, int64_t index, evaluate_watcher *watch, v
 /* ---- all batches ------------------------------------------------------------------------------------- */
 
 typedef struct tally {
-    metrics *sums;
-    int64_t last_step;
+    const trainer *trainer;
+    metrics *of_sets;
 } tally;
 
 static void count_last_step(void *arg, reel_context *ctx, int64_t step, const reel_act_result *result) {
     const tally *const count = arg;
-    if (step == count->last_step)
-        metrics_add(ctx, count->sums, result->metrics);
+    if (step == count->trainer->config->arch.halt_max_steps)
+        metrics_add(ctx, &count->of_sets[count->trainer->rows.set], result->metrics);
 }
 
-reel_status evaluate(trainer *t, progress *p, metrics *m, reel_error *error) {
+reel_status evaluate(trainer *t, progress *p, metrics of_sets[static REEL_DATASET_MAX_SETS],
+                     reel_error *error) {
     const int64_t batches = evaluate_batches(t);
-    tally count = {.sums = m, .last_step = t->config->arch.halt_max_steps};
+    tally count = {.trainer = t, .of_sets = of_sets};
     reel_status status = REEL_OK;
-    memset(m, 0, sizeof *m);
+    memset(of_sets, 0, REEL_DATASET_MAX_SETS * sizeof *of_sets);
     trainer_swap_ema(t);
     for (int64_t i = 0; i < batches && status == REEL_OK && !interrupt_signal(); i++) {
         progress_evaluation(p, i, batches);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DIGITS_F32 = 9, DIGITS_F64 = 17, DIGITS_TIME = 6 };
+enum { DIGITS_F32 = 9, DIGITS_F64 = 17, DIGITS_TIME = 6, SET_BYTES = REEL_DATASET_NAME_BYTES + 2 };
 
 void metrics_add(reel_context *ctx, metrics *m, reel_tensor *of_step) {
     double values[REEL_METRIC_KINDS];
@@ -76,11 +76,17 @@ void metrics_write_training(metrics_line *line, const metrics *m, const metrics_
     append(line, "}\n");
 }
 
-void metrics_write_evaluation(metrics_line *line, const metrics *m, const metrics_event *event) {
+void metrics_write_evaluation(metrics_line *line, const reel_dataset *data, const metrics *of_sets,
+                              const metrics_event *event) {
     begin(line, event);
-    for (reel_metric k = 0; k < REEL_METRIC_Q_CONTINUE_LOSS; k++) { /* the last is for training alone */
-        if (k != REEL_METRIC_COUNT)
-            append_number(line, "all/", reel_metric_name(k), metrics_mean(m, k), m->digits);
+    for (int i = 0; i < data->set_count; i++) {
+        const metrics *const m = &of_sets[i];
+        char set[SET_BYTES];
+        snprintf(set, sizeof set, "%s/", data->sets[i].name);
+        for (reel_metric k = 0; k < REEL_METRIC_Q_CONTINUE_LOSS; k++) { /* the last is for training alone */
+            if (k != REEL_METRIC_COUNT)
+                append_number(line, set, reel_metric_name(k), metrics_mean(m, k), m->digits);
+        }
     }
     append_number(line, "", "seconds", event->seconds, DIGITS_TIME);
     append_number(line, "", "evaluation_seconds", event->duration_seconds, DIGITS_TIME);

@@ -3,6 +3,7 @@
 #define METRICS_H
 
 #include <reel/act.h>
+#include <reel/batches.h>
 #include <reel/tensor.h>
 
 #include <stdbool.h>
@@ -27,7 +28,7 @@ double metrics_loss(const metrics *m, int64_t rows);
 
 /* ---- lines ------------------------------------------------------------------------------------------- */
 
-enum { METRICS_LINE_BYTES = 1024 };
+enum { METRICS_LINE_BYTES = 1 << 16 }; /* enough for the metrics of as many sets as there may be */
 
 /* One JSON object on one line. */
 typedef struct metrics_line {
@@ -51,7 +52,9 @@ typedef struct metrics_event {
  * nothing), losses are means over the batch. */
 void metrics_write_training(metrics_line *line, const metrics *m, const metrics_event *event);
 
-/* As published: all/accuracy and so on are means over the test examples. */
-void metrics_write_evaluation(metrics_line *line, const metrics *m, const metrics_event *event);
+/* As published: SET/accuracy and so on are means over the test examples of a set, all/accuracy where there is
+ * but the one. `of_sets` holds one sum for each of the data's sets. */
+void metrics_write_evaluation(metrics_line *line, const reel_dataset *data, const metrics *of_sets,
+                              const metrics_event *event);
 
 #endif

@@ -15,7 +15,8 @@ typedef struct trainer {
 
     reel_dataset *data, *test_data; /* test_data NULL: no evaluation */
     reel_batch_plan plan;
-    reel_batch batch; /* on the host, written anew for every step and every test batch */
+    reel_batch batch;    /* on the host, written anew for every step and every test batch */
+    reel_test_rows rows; /* what the test batch written last holds */
 
     reel_model *model;
     reel_optimizer *optimizer; /* NULL: the weights are frozen */

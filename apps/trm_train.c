@@ -1,4 +1,4 @@
-/* trm_train CONFIG.yaml [key=value ...]: trains a Tiny Recursion Model on Sudoku.
+/* trm_train CONFIG.yaml [key=value ...]: trains a Tiny Recursion Model on puzzles.
  *
  * Here: the command line, the training loop, how a run ends. What is trained on what follows from the
  * configuration (trainer.c); the algorithm itself is models/trm.c (one recursion) and models/act.c (deep
@@ -90,23 +90,33 @@ static bool evaluation_is_due(const trainer *t) {
     return is_wanted || t->step == t->last_step;
 }
 
+static void say_results(progress *p, const trainer *t, const metrics *of_sets, double seconds) {
+    const bool several = t->test_data->set_count > 1;
+    for (int i = 0; i < t->test_data->set_count; i++) {
+        const reel_dataset_set *const set = &t->test_data->sets[i];
+        status_line_say(&p->line,
+                        "step %" PRId64 ": exact %.1f %%, token %.1f %% on %" PRId64
+                        " test puzzles%s%s (%.1f s)",
+                        t->step, 100 * metrics_mean(&of_sets[i], REEL_METRIC_EXACT_ACCURACY),
+                        100 * metrics_mean(&of_sets[i], REEL_METRIC_ACCURACY), set->examples,
+                        several ? " of " : "", several ? set->name : "", seconds);
+    }
+}
+
 /* Measures the weights on the test data, if there are any. */
 static reel_status evaluate_now(trainer *t, run *r, progress *p, reel_error *error) {
-    metrics m;
+    metrics of_sets[REEL_DATASET_MAX_SETS];
     if (!t->test_data)
         return REEL_OK;
     const double begin = trainer_clock();
-    const reel_status status = evaluate(t, p, &m, error);
+    const reel_status status = evaluate(t, p, of_sets, error);
     if (status != REEL_OK || interrupt_signal()) /* what an interruption leaves is no result */
         return status;
     const metrics_event event = {
         .step = t->step, .seconds = t->seconds, .duration_seconds = trainer_clock() - begin};
     metrics_line line;
-    metrics_write_evaluation(&line, &m, &event);
-    status_line_say(
-        &p->line, "step %" PRId64 ": exact %.1f %%, token %.1f %% on %" PRId64 " test puzzles (%.1f s)",
-        t->step, 100 * metrics_mean(&m, REEL_METRIC_EXACT_ACCURACY),
-        100 * metrics_mean(&m, REEL_METRIC_ACCURACY), t->test_data->total_examples, event.duration_seconds);
+    metrics_write_evaluation(&line, t->test_data, of_sets, &event);
+    say_results(p, t, of_sets, event.duration_seconds);
     return run_log(r, &line, error);
 }
 
@@ -207,10 +217,10 @@ static command read_command_line(int argc, char **argv) {
     static const struct argp parser = {
         .parser = take_argument,
         .args_doc = "CONFIG.yaml [KEY=VALUE...]",
-        .doc =
-            "Trains a Tiny Recursion Model on Sudoku as the configuration says; every KEY=VALUE replaces one "
-            "of its values. Weights and metrics go to the folder run_dir. The first Ctrl-C finishes the "
-            "step, saves the weights and exits, the second exits at once.\v",
+        .doc = "Trains a Tiny Recursion Model on puzzles as the configuration says; every KEY=VALUE replaces "
+               "one "
+               "of its values. Weights and metrics go to the folder run_dir. The first Ctrl-C finishes the "
+               "step, saves the weights and exits, the second exits at once.\v",
         .help_filter = add_keys,
     };
     command line = {0};

@@ -116,6 +116,12 @@ train sparse eval_interval=3 min_eval_interval=2 checkpoint_every_eval=False eva
 [ "$(ls sparse | grep -c step_)" -eq 1 ] || fail "checkpoint_every_eval=False saves more than the end"
 train untested 'data_paths_test=[]'
 [ $status -eq 0 ] && [ -f untested/step_30.safetensors ] || fail "no test data: $(cat untested.err)"
+train maze 'data_paths=[maze:4:20]' 'data_paths_test=[maze:4:8]' num_aug=7
+[ $status -eq 0 ] && grep -q '"all/exact_accuracy"' maze/metrics.jsonl || fail "mazes: $(cat maze.err)"
+results whole >results.a
+train plain num_aug=0
+results plain >results.b
+! cmp -s results.a results.b || fail "num_aug=0 shows puzzles under other symmetries"
 for other in "arch.mlp_t=False arch.pos_encodings=rope" "arch.mlp_t=False arch.pos_encodings=learned" \
     "arch.forward_dtype=bfloat16" "arch.forward_dtype=float64" "arch.no_ACT_continue=False" \
     "optimizer=adamw grad_clip=1" "arch.puzzle_emb_ndim=0" "arch.loss.loss_type=softmax_cross_entropy" \
@@ -171,6 +177,42 @@ refused "digit.csv:3" 'data_paths=[digit.csv]'
 refused "contradiction.csv:3" 'data_paths=[contradiction.csv]'
 refused "sequence length" 'data_paths_test=[sudoku:6:8]'
 refused "'nowhere': no such folder" 'data_paths=[nowhere]'
+train mixed 'data_paths=[sudoku:4:20,good.csv]' 'data_paths_test=[sudoku:4:8,good.csv]'
+[ "$(grep -c '"all/accuracy":.*"all1/accuracy":' mixed/metrics.jsonl)" -eq 2 ] ||
+    fail "two test sets are not measured each by itself: $(cat mixed.err)"
+# A folder in the published layout: 4 groups of 1 puzzle of 2 examples of 4 tokens, in train/ and test/.
+# npy FILE TYPE SHAPE BYTES
+npy() {
+    printf '\223NUMPY\001\000v\000%-117s\n' "{'descr': '$2', 'fortran_order': False, 'shape': $3, }" >"$1"
+    # shellcheck disable=SC2059 # the bytes are escapes
+    printf "$4" >>"$1"
+}
+for split in folder/train folder/test; do
+    mkdir -p $split
+    tokens='\1\2\3\4' # four of them make a group
+    tokens="$tokens$tokens$tokens$tokens"
+    for part in inputs labels; do npy "$split/all__$part.npy" '|u1' '(8, 4)' "$tokens$tokens"; done
+    npy $split/all__puzzle_identifiers.npy '<i4' '(4,)' '\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0'
+    npy $split/all__puzzle_indices.npy '<i4' '(5,)' '\0\0\0\0\2\0\0\0\4\0\0\0\6\0\0\0\10\0\0\0'
+    npy $split/all__group_indices.npy '<i4' '(5,)' '\0\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0'
+    cat >$split/dataset.json <<END
+{"pad_id": 0, "ignore_label_id": 0, "blank_identifier_id": 0, "vocab_size": 6, "seq_len": 4,
+ "num_puzzle_identifiers": 5, "total_groups": 4, "mean_puzzle_examples": 2.0, "total_puzzles": 4, "sets": ["all"]}
+END
+done
+# 6 epochs of 8 examples fill 16 batches of 3; every second puzzle of a batch is cut, which costs a quarter.
+train trained 'data_paths=[folder]' 'data_paths_test=[]' global_batch_size=3
+[ $status -eq 0 ] || fail "a folder: $(cat trained.err)"
+[ "$(grep -c '"train/lm_loss"' trained/metrics.jsonl)" -eq 24 ] ||
+    fail "12 epochs of puzzles that are cut: $(grep -c '"train/lm_loss"' trained/metrics.jsonl) steps, not 24"
+[ "$(grep '"all/' trained/metrics.jsonl | sed 's/,.*//' | tr '\n' ' ')" = '{"step":12 {"step":24 ' ] ||
+    fail "a folder's own test set is not measured after each interval: $(cat trained.out)"
+rm folder/test/dataset.json
+train untested_folder 'data_paths=[folder]' 'data_paths_test=[]' global_batch_size=3
+[ $status -eq 0 ] && ! grep -q '"all/' untested_folder/metrics.jsonl || fail "a folder without a test set"
+refused "folder/test/dataset.json: cannot open" 'data_paths_test=[folder]'
+printf x >>folder/train/all__inputs.npy
+refused "folder/train/all__inputs.npy: shape (8, 4) of uint8 needs 32 bytes, the file has 33" 'data_paths=[folder]'
 refused "cannot be mixed" 'data_paths=[good.csv,sudoku:6:20]'
 refused "demo shows a puzzle of the test data" demo=True 'data_paths_test=[]'
 refused "even head size" arch.mlp_t=False arch.pos_encodings=rope arch.hidden_size=18 arch.puzzle_emb_ndim=16
