@@ -165,10 +165,16 @@ reel_status build_end_group(build *b, data_split split, int64_t total, reel_erro
     return build_go_on(b, data_split_name(split), reel_folder_groups(b->writers[split]), total, error);
 }
 
-/* Test first: what trains is complete when it is there. */
+/* Everything is on the disk before anything has its name. Test first: what trains is complete when it is
+ * there. */
 static reel_status commit(build *b, reel_error *error) {
     static const char *const names[] = {"<blank>"};
-    reel_status status = data_output_replace(b->output, error);
+    reel_status status = REEL_OK;
+    for (int split = 0; status == REEL_OK && split < DATA_SPLITS; split++)
+        if (b->writers[split])
+            status = reel_folder_flush(b->writers[split], error);
+    if (status == REEL_OK)
+        status = data_output_replace(b->output, error);
     if (status == REEL_OK)
         status = reel_folder_write_identifiers(b->output->folder, names, 1, error);
     for (int split = DATA_SPLITS - 1; status == REEL_OK && split >= 0; split--) {

@@ -21,6 +21,9 @@ typedef struct command {
 
 static const command commands[] = {
     {"sudoku", "build a data set from Sudoku-Extreme or another table of Sudokus", data_sudoku},
+    {"maze", "build a data set from Maze-Hard or another table of mazes", data_maze},
+    {"generate", "make Sudokus or mazes and build a data set from them", data_generate},
+    {"show", "print examples of a data set as grids", data_show},
 
     {"arc", "build a data set from the tasks of ARC", data_arc},
     {"weights", "fetch a published checkpoint", data_weights},
