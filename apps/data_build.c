@@ -112,11 +112,11 @@ static reel_status find_tables(const build_options *options, char **paths, reel_
 }
 
 /* The stream is that of choosing examples; training itself draws from index = epoch, hence the step. */
-enum { STEP_SUBSAMPLE = UINT32_MAX };
+static const uint32_t subsample_step = UINT32_MAX;
 
 build_sample build_sample_begin(int64_t size, uint64_t seed) {
     return (build_sample){
-        .size = size, .random = reel_random_begin(seed, (reel_draw){REEL_STREAM_SAMPLE, 0, STEP_SUBSAMPLE})};
+        .size = size, .random = reel_random_begin(seed, (reel_draw){REEL_STREAM_SAMPLE, 0, subsample_step})};
 }
 
 /* Vitter's algorithm R (ACM TOMS 11, 1985): row k is kept with probability size / k. */
