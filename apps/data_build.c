@@ -5,7 +5,6 @@
 
 #include <reel/folders.h>
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,9 +45,8 @@ static error_t take_option(int key, char *value, struct argp_state *state) {
 
 static const struct argp_option argp_options[] = {
     {"input", KEY_INPUT, "CSV|DIR", 0,
-     "Training puzzles, a table with the columns source,question,answer,rating; or a folder that holds "
-     "train.csv "
-     "and test.csv. Nothing is fetched then",
+     "Training puzzles, a table with the columns source,question,answer,rating; or a folder that holds the "
+     "tables train.csv and test.csv. Nothing is fetched then",
      0},
     {"test-input", KEY_TEST_INPUT, "CSV", 0,
      "Test puzzles; without, where --input is a table, there are none", 0},
@@ -78,8 +76,8 @@ static reel_status no_memory(reel_error *error) {
 /* What the user named; in a folder the test table may be missing. */
 static reel_status find_local(const build_options *options, char **paths, reel_error *error) {
     if (options->input && is_folder(options->input)) {
-        paths[DATA_TRAIN] = reel_path_in(options->input, "train.csv");
-        paths[DATA_TEST] = reel_path_in(options->input, "test.csv");
+        paths[DATA_TRAIN] = reel_path_in(options->input, data_table_name(DATA_TRAIN));
+        paths[DATA_TEST] = reel_path_in(options->input, data_table_name(DATA_TEST));
         if (!paths[DATA_TRAIN] || !paths[DATA_TEST])
             return no_memory(error);
         if (access(paths[DATA_TEST], F_OK) != 0) {
@@ -100,12 +98,11 @@ static reel_status find_local(const build_options *options, char **paths, reel_e
 
 /* What the user named, or else what can be fetched. */
 static reel_status find_tables(const build_options *options, char **paths, reel_error *error) {
-    static const char *const files[DATA_SPLITS] = {[DATA_TRAIN] = "train.csv", [DATA_TEST] = "test.csv"};
     reel_status status = REEL_OK;
     if (options->input || options->test_input)
         return find_local(options, paths, error);
     for (int split = 0; status == REEL_OK && split < DATA_SPLITS; split++) {
-        const fetch_file file = {FETCH_DATASET, options->source_repo, files[split], NULL};
+        const fetch_file file = {FETCH_DATASET, options->source_repo, data_table_name(split), NULL};
         status = fetch(&options->fetch, &file, &paths[split], error);
     }
     return status;
@@ -121,6 +118,8 @@ build_sample build_sample_begin(int64_t size, uint64_t seed) {
 
 /* Vitter's algorithm R (ACM TOMS 11, 1985): row k is kept with probability size / k. */
 int64_t build_sample_place(build_sample *sample) {
+    if (sample->seen == UINT32_MAX)
+        return -1; /* so many rows are enough to choose from */
     const int64_t before = sample->seen++;
     if (before < sample->size)
         return before;
@@ -138,8 +137,7 @@ reel_status build_begin_split(build *b, data_split split, int64_t seq_len, int64
     } else if (b->metadata.seq_len != seq_len || b->metadata.vocab_size != vocab_size) {
         return reel_fail(error, REEL_ERROR_SHAPE,
                          "the test puzzles have %" PRId64 " cells and %" PRId64
-                         " tokens, the training puzzles "
-                         "%" PRId64 " and %" PRId64,
+                         " tokens, the training puzzles %" PRId64 " and %" PRId64,
                          seq_len, vocab_size, b->metadata.seq_len, b->metadata.vocab_size);
     }
     return data_output_split(b->output, split, seq_len, &b->writers[split], error);
@@ -151,8 +149,16 @@ void build_add(build *b, data_split split, const uint8_t *inputs, const uint8_t 
     reel_folder_end_puzzle(b->writers[split], ANY_PUZZLE);
 }
 
+/* Another part of the work begins, with its own speed. */
+static void restart_bar(build *b, const char *what) {
+    const status_line line = b->bar.line;
+    b->bar = progress_bar_on(line.out, what, "puzzles", 1, 0);
+    b->bar.line = line;
+}
+
 reel_status build_go_on(build *b, const char *what, int64_t done, int64_t total, reel_error *error) {
-    b->bar.what = what;
+    if (strcmp(what, b->bar.what) != 0)
+        restart_bar(b, what);
     progress_bar_show(&b->bar, done, total);
     if (!interrupt_signal())
         return REEL_OK;
@@ -161,8 +167,13 @@ reel_status build_go_on(build *b, const char *what, int64_t done, int64_t total,
 }
 
 reel_status build_end_group(build *b, data_split split, int64_t total, reel_error *error) {
+    const reel_folder_writer *const writer = b->writers[split];
     reel_folder_end_group(b->writers[split]);
-    return build_go_on(b, data_split_name(split), reel_folder_groups(b->writers[split]), total, error);
+    if (reel_folder_examples(writer) > INT32_MAX) /* before the disk is full of what cannot be used */
+        return reel_fail(error, REEL_ERROR_ARGUMENT,
+                         "%s: more than %d puzzles, which is what the layout can hold", b->output->folder,
+                         INT32_MAX);
+    return build_go_on(b, data_split_name(split), reel_folder_groups(writer), total, error);
 }
 
 /* Everything is on the disk before anything has its name. Test first: what trains is complete when it is

@@ -159,11 +159,10 @@ static reel_status save_table(const generate_command *line, data_split split, co
 }
 
 static reel_status make_tables(generate_command *line, reel_error *error) {
-    static const char *const names[DATA_SPLITS] = {[DATA_TRAIN] = "train.csv", [DATA_TEST] = "test.csv"};
     char *paths[DATA_SPLITS] = {0};
     reel_status status = reel_make_folders(line->output.folder, NULL, error);
     for (int split = 0; status == REEL_OK && split < DATA_SPLITS; split++) {
-        paths[split] = reel_path_in(line->output.folder, names[split]);
+        paths[split] = reel_path_in(line->output.folder, data_table_name(split));
         if (!paths[split])
             status = reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory", line->output.folder);
         else if (!line->output.overwrite && access(paths[split], F_OK) == 0)

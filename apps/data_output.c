@@ -13,6 +13,10 @@ const char *data_split_name(data_split split) {
     return split == DATA_TRAIN ? "train" : "test";
 }
 
+const char *data_table_name(data_split split) {
+    return split == DATA_TRAIN ? "train.csv" : "test.csv";
+}
+
 /* ---- options ----------------------------------------------------------------------------------------- */
 
 enum { KEY_OUTPUT_DIR = DATA_FIRST_KEY, KEY_OVERWRITE };

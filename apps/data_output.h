@@ -10,6 +10,7 @@
 typedef enum data_split { DATA_TRAIN, DATA_TEST, DATA_SPLITS } data_split;
 
 const char *data_split_name(data_split split); /* "train" */
+const char *data_table_name(data_split split); /* "train.csv" */
 
 typedef struct data_output {
     const char *folder;       /* --output-dir */

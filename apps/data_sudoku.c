@@ -40,7 +40,8 @@ static sudoku_command read_command_line(int argc, char **argv) {
         .parser = take_option,
         .doc = "Builds a data set of Sudokus in the published layout, DIR/train and DIR/test. Without "
                "--input it is "
-               "Sudoku-Extreme, fetched from Hugging Face. The published small one is made by\n\n"
+               "Sudoku-Extreme, fetched from Hugging Face, in data/sudoku-extreme-full. The published small "
+               "one is made by\n\n"
                "  trm_data sudoku --output-dir data/sudoku-extreme-1k-aug-1000 \\\n"
                "      --subsample-size 1000 --num-aug 1000",
         .children = children,
