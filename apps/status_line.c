@@ -96,18 +96,20 @@ void progress_bar_show(progress_bar *bar, int64_t done, int64_t total) {
         return;
     bar->next = now + interval_seconds;
 
+    const int digits = bar->scale == 1 ? 0 : 1;
     const double seconds = now - bar->begin, amount = (double)done / bar->scale;
-    const double speed = seconds > 0 ? (double)(done - bar->first) / seconds : 0;
+    const double speed = seconds > 0 ? (double)(done - bar->first) / bar->scale / seconds : 0;
     if (total <= 0) {
-        status_line_show(&bar->line, "%s  %.1f %s  %.1f %s/s", bar->what, amount, bar->unit,
-                         speed / bar->scale, bar->unit);
+        status_line_show(&bar->line, "%s  %.*f %s  %.*f %s/s", bar->what, digits, amount, bar->unit, digits,
+                         speed, bar->unit);
         return;
     }
-    const double share = done < total ? (double)done / (double)total : 1;
+    const double whole = (double)total / bar->scale, missing = done < total ? whole - amount : 0;
+    const double share = 1 - missing / whole;
     char left[STATUS_TIME_BYTES] = "-:--";
     if (speed > 0)
-        status_time(left, (double)(total - done) / speed);
-    status_line_show(&bar->line, "%s [%-*.*s] %3.0f %%  %.1f of %.1f %s  %.1f %s/s  %s left", bar->what,
-                     BAR_CELLS, (int)(share * BAR_CELLS), full, 100 * share, amount,
-                     (double)total / bar->scale, bar->unit, speed / bar->scale, bar->unit, left);
+        status_time(left, missing / speed);
+    status_line_show(&bar->line, "%s [%-*.*s] %3.0f %%  %.*f of %.*f %s  %.*f %s/s  %s left", bar->what,
+                     BAR_CELLS, (int)(share * BAR_CELLS), full, 100 * share, digits, amount, digits, whole,
+                     bar->unit, digits, speed, bar->unit, left);
 }
