@@ -87,7 +87,7 @@ static char *server_folder(const char *base) {
 
 static reel_status find_cache(const fetch_options *options, char **cache, reel_error *error) {
     const char *const xdg = environment("XDG_CACHE_HOME"), *const home = environment("HOME");
-    if (options->cache_dir)
+    if (options->cache_dir && *options->cache_dir)
         *cache = strdup(options->cache_dir);
     else if (xdg)
         *cache = text("%s/reel", xdg);
