@@ -137,18 +137,18 @@ static void draw_least_steps(reel_context *ctx, const reel_model_config *c, reel
     reel_write(ctx, carry->least_steps, carry->drawn, (size_t)carry->batch_size * sizeof *carry->drawn);
 }
 
-/* Which rows halt now, (B) u8: the last step, or in training what the halting head says, unless exploring. */
-static reel_tensor *halt(reel_context *ctx, const reel_model *model, reel_carry *carry,
-                         const reel_outputs *out, reel_tensor *is_last, reel_tensor *steps, uint32_t step,
+/* Which rows halt now, (B) u8: those at their last step and, where they need not all run to it, those whose
+ * halting head says so (signal) and that do not explore. */
+static reel_tensor *halt(reel_context *ctx, const reel_model_config *c, reel_carry *carry,
+                         reel_tensor *signal, reel_tensor *is_last, reel_tensor *steps, uint32_t step,
                          reel_act_mode mode) {
-    const reel_model_config *c = reel_model_config_of(model);
-    if (!is_adaptive(c, mode))
+    if (!is_adaptive(c, mode) && mode != REEL_ACT_EVALUATE_HALTING)
         return is_last;
+    reel_tensor *either = reel_where(ctx, is_last, is_last, signal);
+    if (mode == REEL_ACT_EVALUATE_HALTING)
+        return either;
     draw_least_steps(ctx, c, carry, step);
     reel_tensor *least = reel_cast(ctx, carry->least_steps, steps->dtype);
-    reel_tensor *threshold = reel_model_halts_against_continue(model) ? out->q_continue : carry->zero;
-    reel_tensor *signal = reel_lt(ctx, threshold, out->q_halt);
-    reel_tensor *either = reel_where(ctx, is_last, is_last, signal);
     reel_tensor *allowed = reel_le(ctx, least, steps);
     return reel_where(ctx, allowed, either, allowed);
 }
@@ -188,20 +188,20 @@ static reel_tensor *total(reel_context *ctx, reel_tensor *x) {
     return reel_sum(ctx, x, NULL, 0, 0);
 }
 
-/* sum over rows of the mean cross-entropy over the row's labelled cells */
-static reel_tensor *lm_loss(reel_context *ctx, const reel_model_config *c, reel_tensor *logits,
-                            reel_tensor *labels, const grading *g) {
+/* (B): the mean cross-entropy over the row's labelled cells */
+static reel_tensor *lm_losses(reel_context *ctx, const reel_model_config *c, reel_tensor *logits,
+                              reel_tensor *labels, const grading *g) {
     reel_tensor *cells = c->loss_type == REEL_LOSS_STABLEMAX
                              ? reel_stablemax_cross_entropy(ctx, logits, labels)
                              : reel_softmax_cross_entropy(ctx, logits, labels);
     reel_tensor *rows = reel_sum(ctx, cells, (const int[]){-1}, 1, 0);
-    return total(ctx, reel_div(ctx, rows, g->divisor));
+    return reel_div(ctx, rows, g->divisor);
 }
 
-/* sum over the rows that are no padding of the binary cross-entropy against target (B) */
-static reel_tensor *q_loss(reel_context *ctx, reel_tensor *q, reel_tensor *target, const grading *g) {
+/* (B): the binary cross-entropy against target (B), 0 for padding */
+static reel_tensor *q_losses(reel_context *ctx, reel_tensor *q, reel_tensor *target, const grading *g) {
     reel_tensor *rows = reel_binary_cross_entropy_with_logits(ctx, q, target);
-    return total(ctx, reel_mul(ctx, rows, reel_cast(ctx, g->is_labelled, rows->dtype)));
+    return reel_mul(ctx, rows, reel_cast(ctx, g->is_labelled, rows->dtype));
 }
 
 /* Q-learning's target for going on: what the next step would be worth, sigmoid(max(q_halt', q_continue')), or
@@ -276,17 +276,22 @@ reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_c
     r.outputs = reel_model_forward(ctx, model, inputs, carry->puzzle_rows, latents);
     const grading g = grade(ctx, carry, r.outputs.logits, labels);
     reel_tensor *is_last = reel_le(ctx, carry->halt_max_steps, steps);
-    reel_tensor *halted = halt(ctx, model, carry, &r.outputs, is_last, steps, step, mode);
+    reel_tensor *threshold = reel_model_halts_against_continue(model) ? r.outputs.q_continue : carry->zero;
+    r.says_halt = reel_lt(ctx, threshold, r.outputs.q_halt);
+    reel_tensor *halted = halt(ctx, c, carry, r.says_halt, is_last, steps, step, mode);
     r.predictions = g.predictions;
     r.correct = g.is_correct;
 
     /* what it is told */
-    r.lm_loss = lm_loss(ctx, c, r.outputs.logits, labels, &g);
-    r.q_halt_loss = q_loss(ctx, r.outputs.q_halt, reel_cast(ctx, g.is_correct, r.outputs.q_halt->dtype), &g);
+    reel_tensor *correct = reel_cast(ctx, g.is_correct, r.outputs.q_halt->dtype);
+    r.lm_losses = lm_losses(ctx, c, r.outputs.logits, labels, &g);
+    r.q_halt_losses = q_losses(ctx, r.outputs.q_halt, correct, &g);
+    r.lm_loss = total(ctx, r.lm_losses);
+    r.q_halt_loss = total(ctx, r.q_halt_losses);
     r.q_continue_loss = carry->zero;
     if (is_adaptive(c, mode) && !c->no_ACT_continue) {
         reel_tensor *target = continue_target(ctx, model, carry, inputs, &r.outputs, is_last);
-        r.q_continue_loss = q_loss(ctx, r.outputs.q_continue, target, &g);
+        r.q_continue_loss = total(ctx, q_losses(ctx, r.outputs.q_continue, target, &g));
     }
     reel_tensor *q = reel_scale(ctx, reel_add(ctx, r.q_halt_loss, r.q_continue_loss), 0.5);
     r.loss = reel_scale(ctx, reel_add(ctx, r.lm_loss, q), 1.0 / (double)carry->batch_size);

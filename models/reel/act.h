@@ -72,20 +72,30 @@ typedef struct reel_act_result {
     reel_outputs outputs;
     reel_tensor *predictions;                             /* (B, S) i32 */
     reel_tensor *correct;                                 /* (B) u8: every labelled cell right */
+    reel_tensor *says_halt;                               /* (B) u8: the halting head's word */
+    reel_tensor *lm_losses, *q_halt_losses;               /* (B): each row's part of the next two */
     reel_tensor *lm_loss, *q_halt_loss, *q_continue_loss; /* scalars, sums over the batch */
     reel_tensor *loss;                                    /* (lm + 0.5 (q_halt + q_continue)) / B */
     reel_tensor *metrics;                                 /* (REEL_METRIC_KINDS) f32 or f64 */
 } reel_act_result;
 
 typedef enum reel_act_mode {
-    REEL_ACT_EVALUATE, /* every row runs to halt_max_steps, so that rows stay together */
-    REEL_ACT_TRAIN,    /* rows halt when the halting head says so, later for those that explore */
+    REEL_ACT_EVALUATE,         /* every row runs to halt_max_steps, so that rows stay together */
+    REEL_ACT_EVALUATE_HALTING, /* rows halt when the halting head says so */
+    REEL_ACT_TRAIN,            /* the same, later for those that explore */
 } reel_act_mode;
 
 /* One supervision step; moves the carry on. `step` names the random draws. In training, gradients of the
  * parameters and of carry->puzzle_rows follow from reel_backward(ctx, result.loss). */
 REEL_API reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry,
                                        uint32_t step, reel_act_mode mode);
+
+/* Keeps the `count` rows of the carry that `rows` names, in that order, and gives the memory of the others
+ * back: the batch becomes smaller. For evaluation, whose halted rows would be computed for nothing once there
+ * are no more puzzles to offer. What has been offered is forgotten. Errors: ARGUMENT for no rows, more than
+ * there are, or one that is not in the batch; upon an error of memory the carry can only be freed. */
+REEL_API reel_status reel_carry_compact(reel_context *ctx, reel_carry *carry, const int32_t *rows,
+                                        int64_t count);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,279 @@
+/* Deep supervision in evaluation: who halts, who takes a new puzzle, and rows that leave the batch. */
+#include <check.h>
+#include <math.h>
+#include <reel/act.h>
+#include <reel/autograd.h>
+#include <reel/ops.h>
+#include <string.h>
+
+enum { ROWS = 6, CELLS = 8, VOCABULARY = 5, PUZZLES = 9, MAX_STEPS = 5 };
+
+static reel_context *ctx;
+static reel_model *model;
+
+static void make_model(reel_dtype dtype, bool no_ACT_continue) {
+    reel_model_config config = reel_model_config_default("trm");
+    config.seq_len = CELLS;
+    config.vocab_size = VOCABULARY;
+    config.num_puzzle_identifiers = PUZZLES;
+    config.hidden_size = config.puzzle_emb_ndim = 16;
+    config.num_heads = 2;
+    config.puzzle_emb_len = 1;
+    config.round_width = 16;
+    config.H_cycles = config.L_cycles = 2;
+    config.halt_max_steps = MAX_STEPS;
+    config.forward_dtype = dtype;
+    config.no_ACT_continue = no_ACT_continue;
+    model = reel_model_new(ctx, &config);
+    ck_assert_msg(model != NULL, "%s", reel_context_message(ctx));
+    reel_fill_normal(ctx, reel_model_puzzle_embeddings(model), 0, 1, (reel_draw){REEL_STREAM_USER, 1, 0});
+    reel_fill_normal(ctx, reel_parameters_find(reel_model_parameters(model), "inner.q_head.weight"), 0, 1,
+                     (reel_draw){REEL_STREAM_USER, 2, 0});
+}
+
+static void setup(void) {
+    const reel_context_options options = {.threads = 2, .seed = 5};
+    reel_error error = {0};
+    ck_assert_msg(reel_context_new(&ctx, &options, &error) == REEL_OK, "%s", error.message);
+}
+
+static void teardown(void) {
+    reel_model_free(model);
+    model = NULL;
+    reel_context_free(ctx);
+}
+
+/* Every row of q_head is biased so that q_halt and q_continue lie near these. */
+static void bias_halting_head(double q_halt, double q_continue) {
+    reel_parameters *const parameters = reel_model_parameters(model);
+    const double bias[2] = {q_halt, q_continue};
+    reel_fill(ctx, reel_parameters_find(parameters, "inner.q_head.weight"), 0);
+    reel_write(ctx, reel_parameters_find(parameters, "inner.q_head.bias"), bias, sizeof bias);
+}
+
+/* Puzzle `number` in row `row` of what is offered. */
+typedef struct offer {
+    int32_t inputs[ROWS * CELLS], labels[ROWS * CELLS], identifiers[ROWS];
+} offer;
+
+static void put(offer *o, int64_t row, int32_t number) {
+    for (int32_t i = 0; i < CELLS; i++) {
+        o->inputs[row * CELLS + i] = (number * 7 + i * 3 + i * i * number) % VOCABULARY;
+        o->labels[row * CELLS + i] = (number + i) % VOCABULARY;
+    }
+    o->identifiers[row] = number % PUZZLES;
+}
+
+static void offer_all(reel_carry *carry, const offer *o) {
+    ck_assert_int_eq(reel_carry_offer(ctx, carry, o->inputs, o->labels, o->identifiers), REEL_OK);
+}
+
+/* What one step said about each row. */
+typedef struct spoken {
+    double q_halt[ROWS], lm_losses[ROWS], steps[ROWS], logits[ROWS][CELLS * VOCABULARY];
+    int32_t predictions[ROWS][CELLS];
+    uint8_t halted[ROWS];
+} spoken;
+
+static void read_f64(reel_tensor *from, double *to, size_t count) {
+    reel_read(ctx, reel_cast(ctx, from, REEL_F64), to, count * sizeof *to);
+}
+
+static spoken think(reel_carry *carry, reel_act_mode mode) {
+    spoken s;
+    const size_t B = (size_t)carry->batch_size;
+    const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
+    const reel_act_result result = reel_act_step(ctx, model, carry, 1, mode);
+    read_f64(result.outputs.q_halt, s.q_halt, B);
+    read_f64(result.lm_losses, s.lm_losses, B);
+    read_f64(result.outputs.logits, s.logits[0], B * CELLS * VOCABULARY);
+    read_f64(carry->steps, s.steps, B);
+    reel_read(ctx, result.predictions, s.predictions, B * sizeof s.predictions[0]);
+    reel_read(ctx, carry->halted, s.halted, B);
+    ck_assert_msg(
+        fabs(reel_item(ctx, reel_cast(ctx, result.lm_loss, REEL_F64)) -
+             reel_item(ctx, reel_sum(ctx, reel_cast(ctx, result.lm_losses, REEL_F64), NULL, 0, 0))) < 1e-5,
+        "lm_losses do not add up to lm_loss");
+    reel_scope_end(ctx, scope, NULL, 0);
+    ck_assert_int_eq(reel_tape_reset(ctx), REEL_OK);
+    return s;
+}
+
+static reel_carry *carry_of_all_puzzles(offer *o) {
+    reel_carry *const carry = reel_carry_new(ctx, model, ROWS);
+    ck_assert_ptr_nonnull(carry);
+    for (int32_t row = 0; row < ROWS; row++)
+        put(o, row, row);
+    offer_all(carry, o);
+    return carry;
+}
+
+/* ---- compaction -------------------------------------------------------------------------------------- */
+
+static void expect_same_row(const spoken *a, int64_t i, const spoken *b, int64_t j, double tolerance) {
+    ck_assert_double_le(fabs(a->q_halt[i] - b->q_halt[j]), tolerance);
+    ck_assert_double_le(fabs(a->lm_losses[i] - b->lm_losses[j]), tolerance);
+    for (int k = 0; k < CELLS * VOCABULARY; k++)
+        ck_assert_double_le(fabs(a->logits[i][k] - b->logits[j][k]), tolerance);
+    ck_assert_double_eq(a->steps[i], b->steps[j]);
+    ck_assert_int_eq(a->halted[i], b->halted[j]);
+}
+
+START_TEST(test_rows_kept_go_on_as_if_nothing_had_happened) {
+    static const reel_dtype dtypes[] = {REEL_F64, REEL_F32, REEL_BF16};
+    static const double tolerances[] = {1e-12, 1e-4, 0.2}; /* sums are split otherwise in a smaller batch */
+    static const int32_t first[] = {4, 1, 2, 5}, second[] = {3, 0};
+    offer o;
+    make_model(dtypes[_i], true);
+    reel_carry *const whole = carry_of_all_puzzles(&o), *const part = carry_of_all_puzzles(&o);
+    think(whole, REEL_ACT_EVALUATE);
+    think(part, REEL_ACT_EVALUATE);
+
+    ck_assert_int_eq(reel_carry_compact(ctx, part, first, 4), REEL_OK);
+    ck_assert_int_eq(part->batch_size, 4);
+    const spoken whole_2 = think(whole, REEL_ACT_EVALUATE), part_2 = think(part, REEL_ACT_EVALUATE);
+    for (int i = 0; i < 4; i++)
+        expect_same_row(&part_2, i, &whole_2, first[i], tolerances[_i]);
+
+    ck_assert_int_eq(reel_carry_compact(ctx, part, second, 2), REEL_OK);
+    for (int step = 3; step <= MAX_STEPS; step++) {
+        const spoken whole_n = think(whole, REEL_ACT_EVALUATE), part_n = think(part, REEL_ACT_EVALUATE);
+        for (int i = 0; i < 2; i++)
+            expect_same_row(&part_n, i, &whole_n, first[second[i]], tolerances[_i]);
+        ck_assert_int_eq(part_n.halted[0], step == MAX_STEPS);
+    }
+    reel_carry_free(ctx, part);
+    reel_carry_free(ctx, whole);
+}
+END_TEST
+
+START_TEST(test_a_compacted_carry_takes_puzzles_and_can_be_trained) {
+    offer o;
+    make_model(REEL_F64, true);
+    reel_carry *const carry = carry_of_all_puzzles(&o), *const fresh = carry_of_all_puzzles(&o);
+    const spoken expected = think(fresh, REEL_ACT_EVALUATE);
+    think(carry, REEL_ACT_EVALUATE);
+    ck_assert_int_eq(reel_carry_compact(ctx, carry, (const int32_t[]){5, 3}, 2), REEL_OK);
+    put(&o, 0, 2);
+    put(&o, 1, 4);
+    reel_carry_restart(ctx, carry);
+    offer_all(carry, &o);
+    const spoken got = think(carry, REEL_ACT_EVALUATE);
+    expect_same_row(&got, 0, &expected, 2, 1e-12);
+    expect_same_row(&got, 1, &expected, 4, 1e-12);
+
+    const reel_act_result result = reel_act_step(ctx, model, carry, 2, REEL_ACT_TRAIN);
+    ck_assert_msg(reel_backward(ctx, result.loss) == REEL_OK, "%s", reel_context_message(ctx));
+    ck_assert_ptr_nonnull(reel_grad(ctx, carry->puzzle_rows));
+    ck_assert_int_eq(reel_grad(ctx, carry->puzzle_rows)->shape[0], 2);
+    ck_assert_int_eq(reel_tape_reset(ctx), REEL_OK);
+    reel_carry_free(ctx, fresh);
+    reel_carry_free(ctx, carry);
+}
+END_TEST
+
+START_TEST(test_compaction_refuses_rows_that_are_none) {
+    static const struct {
+        int64_t count;
+        int32_t rows[ROWS + 1];
+        const char *message;
+    } cases[] = {
+        {0, {0}, "cannot keep 0 rows of 6"},
+        {ROWS + 1, {0, 1, 2, 3, 4, 5, 0}, "cannot keep 7 rows of 6"},
+        {2, {0, ROWS}, "no row 6 among 6"},
+        {1, {-1}, "no row -1 among 6"},
+    };
+    offer o;
+    make_model(REEL_F32, true);
+    reel_carry *const carry = carry_of_all_puzzles(&o);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ck_assert_int_eq(reel_carry_compact(ctx, carry, cases[i].rows, cases[i].count), REEL_ERROR_ARGUMENT);
+        ck_assert_msg(strstr(reel_context_message(ctx), cases[i].message) != NULL, "%s",
+                      reel_context_message(ctx));
+        ck_assert_int_eq(reel_tape_reset(ctx), REEL_ERROR_ARGUMENT);
+    }
+    ck_assert_int_eq(carry->batch_size, ROWS);
+    think(carry, REEL_ACT_EVALUATE);
+    reel_carry_free(ctx, carry);
+}
+END_TEST
+
+START_TEST(test_compaction_gives_memory_back) {
+    offer o;
+    make_model(REEL_F32, true);
+    reel_carry *const carry = carry_of_all_puzzles(&o);
+    const int64_t before = reel_memory_of(ctx).live_bytes;
+    ck_assert_int_eq(reel_carry_compact(ctx, carry, (const int32_t[]){0}, 1), REEL_OK);
+    ck_assert_int_lt(reel_memory_of(ctx).live_bytes, before);
+    reel_carry_free(ctx, carry);
+}
+END_TEST
+
+/* ---- halting ----------------------------------------------------------------------------------------- */
+
+START_TEST(test_evaluation_halts_when_the_head_says_so) {
+    static const struct {
+        bool no_ACT_continue;
+        double q_halt, q_continue;
+        int halts_at;
+    } cases[] = {
+        {true, 1, 2, 1},
+        {true, -1, -2, MAX_STEPS},
+        {false, 1, 2, MAX_STEPS},
+        {false, -1, -2, 1},
+    };
+    offer o;
+    make_model(REEL_F64, cases[_i].no_ACT_continue);
+    bias_halting_head(cases[_i].q_halt, cases[_i].q_continue);
+    reel_carry *const carry = carry_of_all_puzzles(&o), *const full = carry_of_all_puzzles(&o);
+    for (int step = 1; step <= cases[_i].halts_at; step++) {
+        const spoken s = think(carry, REEL_ACT_EVALUATE_HALTING), to_the_end = think(full, REEL_ACT_EVALUATE);
+        for (int row = 0; row < ROWS; row++) {
+            ck_assert_int_eq(s.halted[row], step == cases[_i].halts_at);
+            ck_assert_int_eq(to_the_end.halted[row], step == MAX_STEPS);
+        }
+    }
+    reel_carry_free(ctx, full);
+    reel_carry_free(ctx, carry);
+}
+END_TEST
+
+START_TEST(test_a_row_that_halts_takes_the_next_puzzle_and_the_others_go_on) {
+    offer o;
+    make_model(REEL_F64, true);
+    reel_carry *const carry = carry_of_all_puzzles(&o), *const still = carry_of_all_puzzles(&o);
+    think(carry, REEL_ACT_EVALUATE);
+    const spoken begun = think(still, REEL_ACT_EVALUATE);
+    const uint8_t halted[ROWS] = {0, 1, 0, 0, 1, 0};
+    reel_write(ctx, carry->halted, halted, sizeof halted);
+    for (int32_t row = 0; row < ROWS; row++)
+        put(&o, row, 0);
+    offer_all(carry, &o);
+    const spoken now = think(carry, REEL_ACT_EVALUATE), going_on = think(still, REEL_ACT_EVALUATE);
+    for (int row = 0; row < ROWS; row++)
+        expect_same_row(&now, row, halted[row] ? &begun : &going_on, halted[row] ? 0 : row, 1e-12);
+    reel_carry_free(ctx, still);
+    reel_carry_free(ctx, carry);
+}
+END_TEST
+
+int main(void) {
+    Suite *const suite = suite_create("act");
+    TCase *const compaction = tcase_create("compaction"), *const halting = tcase_create("halting");
+    tcase_add_checked_fixture(compaction, setup, teardown);
+    tcase_add_loop_test(compaction, test_rows_kept_go_on_as_if_nothing_had_happened, 0, 3);
+    tcase_add_test(compaction, test_a_compacted_carry_takes_puzzles_and_can_be_trained);
+    tcase_add_test(compaction, test_compaction_refuses_rows_that_are_none);
+    tcase_add_test(compaction, test_compaction_gives_memory_back);
+    suite_add_tcase(suite, compaction);
+    tcase_add_checked_fixture(halting, setup, teardown);
+    tcase_add_loop_test(halting, test_evaluation_halts_when_the_head_says_so, 0, 4);
+    tcase_add_test(halting, test_a_row_that_halts_takes_the_next_puzzle_and_the_others_go_on);
+    suite_add_tcase(suite, halting);
+    SRunner *const runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
