@@ -1,26 +1,51 @@
-/* How well the model solves the test data. */
+/* How well a model solves test data: the one loop behind trm_train's evaluations and trm_eval. */
 #ifndef EVALUATE_H
 #define EVALUATE_H
 
-#include "metrics.h"
-#include "progress.h"
-#include "trainer.h"
+#include <reel/act.h>
+#include <reel/batches.h>
 
-/* Shown each supervision step of a test batch, from 1 to halt_max_steps. */
-typedef void evaluate_watcher(void *arg, reel_context *ctx, int64_t supervision_step,
-                              const reel_act_result *result);
+#include <stdbool.h>
 
-/* Lets the model think about test batch `index`, of t->test_carry's size, with the weights as they are. Rows
- * behind the last example of a set are padding. The batch stays in t->batch, and t->rows says what it holds.
- */
-reel_status evaluate_batch(trainer *t, int64_t index, evaluate_watcher *watch, void *arg, reel_error *error);
+typedef struct evaluation {
+    reel_context *ctx;
+    const reel_model *model;
+    const reel_dataset *data;
+    int64_t batch_size; /* puzzles that are thought about at once, at most */
+    int64_t examples;   /* the first so many, at most all */
+    /* REEL_ACT_EVALUATE, the published evaluation, gives every puzzle halt_max_steps supervision steps;
+     * REEL_ACT_EVALUATE_HALTING stops thinking about a puzzle when the halting head says that it is solved.
+     */
+    reel_act_mode mode;
+} evaluation;
 
-/* Batches in one evaluation. */
-int64_t evaluate_batches(const trainer *t);
+/* An answer after one supervision step. */
+typedef struct evaluate_step {
+    double accuracy; /* share of right cells among those with a label */
+    bool exact;      /* all of them right */
+    bool says_halt;  /* the halting head would stop here */
+    double q_halt;
+} evaluate_step;
 
-/* The metrics of the last supervision step over the test examples of each set, with the moving average of the
- * weights and the puzzle embeddings as they are. A signal ends it early: then they are incomplete. */
-reel_status evaluate(trainer *t, progress *p, metrics of_sets[static REEL_DATASET_MAX_SETS],
-                     reel_error *error);
+/* What became of one example. The arrays live while the watcher runs. */
+typedef struct evaluate_example {
+    int64_t index;                           /* within the data, set after set */
+    int set;                                 /* of the data's */
+    const int32_t *inputs, *labels, *answer; /* (S) */
+    int32_t puzzle_identifier;
+    bool labelled; /* at least one cell has a label */
+    int64_t steps_taken;
+    const evaluate_step *steps;  /* (steps_taken) */
+    double lm_loss, q_halt_loss; /* at the last step */
+} evaluate_example;
+
+/* Receives the examples one by one, in the order of the data whatever the batch size and whenever they
+ * halted. A status other than REEL_OK ends the evaluation. */
+typedef reel_status evaluate_watcher(void *arg, const evaluate_example *example, reel_error *error);
+
+/* Thinks about the examples, with the weights as they are. A row of the batch whose puzzle is done takes the
+ * next one, so that the batch stays full; when there are no more, the batch shrinks. A signal ends the
+ * evaluation early with REEL_OK. */
+reel_status evaluate(const evaluation *e, evaluate_watcher *watch, void *arg, reel_error *error);
 
 #endif

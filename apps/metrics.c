@@ -10,11 +10,33 @@
 
 enum { DIGITS_F32 = 9, DIGITS_F64 = 17, DIGITS_TIME = 6, SET_BYTES = REEL_DATASET_NAME_BYTES + 2 };
 
+static int digits_of(reel_dtype dtype) {
+    return dtype == REEL_F64 ? DIGITS_F64 : DIGITS_F32;
+}
+
 void metrics_add(reel_context *ctx, metrics *m, reel_tensor *of_step) {
     double values[REEL_METRIC_KINDS];
     if (reel_read(ctx, reel_cast(ctx, of_step, REEL_F64), values, sizeof values) != REEL_OK)
         return;
-    m->digits = of_step->dtype == REEL_F64 ? DIGITS_F64 : DIGITS_F32;
+    m->digits = digits_of(of_step->dtype);
+    for (int i = 0; i < REEL_METRIC_KINDS; i++)
+        m->sums[i] += values[i];
+}
+
+void metrics_add_example(metrics *m, const evaluate_example *example, reel_dtype dtype) {
+    m->digits = digits_of(dtype);
+    if (!example->labelled)
+        return;
+    const evaluate_step *const last = &example->steps[example->steps_taken - 1];
+    const double values[REEL_METRIC_KINDS] = {
+        [REEL_METRIC_COUNT] = 1,
+        [REEL_METRIC_ACCURACY] = last->accuracy,
+        [REEL_METRIC_EXACT_ACCURACY] = last->exact,
+        [REEL_METRIC_Q_HALT_ACCURACY] = (last->q_halt >= 0) == last->exact,
+        [REEL_METRIC_STEPS] = (double)example->steps_taken,
+        [REEL_METRIC_LM_LOSS] = example->lm_loss,
+        [REEL_METRIC_Q_HALT_LOSS] = example->q_halt_loss,
+    };
     for (int i = 0; i < REEL_METRIC_KINDS; i++)
         m->sums[i] += values[i];
 }

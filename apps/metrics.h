@@ -2,6 +2,8 @@
 #ifndef METRICS_H
 #define METRICS_H
 
+#include "evaluate.h"
+
 #include <reel/act.h>
 #include <reel/batches.h>
 #include <reel/tensor.h>
@@ -19,6 +21,9 @@ typedef struct metrics {
 /* Adds one step's metrics, the (REEL_METRIC_KINDS) tensor of a reel_act_result. After an error, which the
  * context keeps, *m has not changed. */
 void metrics_add(reel_context *ctx, metrics *m, reel_tensor *of_step);
+
+/* Adds one example of an evaluation that computes in `dtype`. Without labels it does not count. */
+void metrics_add_example(metrics *m, const evaluate_example *example, reel_dtype dtype);
 
 /* A metric's sum over the number of examples counted, 0 where none was. */
 double metrics_mean(const metrics *m, reel_metric metric);

@@ -93,6 +93,10 @@ void progress_memory(progress *p, const trainer *t) {
             (double)p->steady.page_faults / (double)p->steady_steps);
 }
 
-void progress_evaluation(progress *p, int64_t batch, int64_t batches) {
-    status_line_show(&p->line, "evaluating: batch %" PRId64 " of %" PRId64, batch + 1, batches);
+void progress_evaluation(progress *p, int64_t done, int64_t examples) {
+    const double now = trainer_clock();
+    if (!p->line.terminal || now < p->next)
+        return;
+    p->next = now + terminal_interval_seconds;
+    status_line_show(&p->line, "evaluating: %" PRId64 " of %" PRId64, done, examples);
 }

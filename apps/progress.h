@@ -28,7 +28,7 @@ void progress_step(progress *p, const trainer *t, const metrics *m, const traine
 /* Says how much memory training took, and whether steps still ask the system for more. */
 void progress_memory(progress *p, const trainer *t);
 
-/* Shows, on a terminal, how far an evaluation has come. */
-void progress_evaluation(progress *p, int64_t batch, int64_t batches);
+/* Shows, on a terminal, how far an evaluation has come, when it is time. */
+void progress_evaluation(progress *p, int64_t done, int64_t examples);
 
 #endif

@@ -1,6 +1,8 @@
 #include "trainer.h"
 
 #include "checkpoint.h"
+#include "config_data.h"
+#include "model_file.h"
 
 #include <reel/autograd.h>
 
@@ -59,36 +61,14 @@ static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* The test data: what data_paths_test names or, where that is empty, what comes with data_paths. */
-static reel_status open_test_data(trainer *t, const reel_dataset_options *options, reel_error *error) {
-    const train_config *const c = t->config;
-    const config_strings *const paths = c->data_paths_test.count > 0 ? &c->data_paths_test : &c->data_paths;
-    const char **const specs = calloc(paths->count, sizeof *specs);
-    if (!specs)
-        return reel_fail(error, REEL_ERROR_MEMORY, "no memory for a data set");
-    int count = 0;
-    for (size_t i = 0; i < paths->count; i++) {
-        if (paths == &c->data_paths_test || reel_dataset_has_test(paths->items[i]))
-            specs[count++] = paths->items[i];
-    }
-    reel_status status = REEL_OK;
-    if (count > 0)
-        status = reel_dataset_open(&t->test_data, specs, count, REEL_SPLIT_TEST, options, t->data, error);
-    else if (c->demo)
+static reel_status open_data(trainer *t, reel_error *error) {
+    reel_status status = config_open_training(&t->data, t->config, error);
+    if (status == REEL_OK)
+        status = config_open_test(&t->test_data, t->config, t->data, error);
+    if (status == REEL_OK && t->config->demo && !t->test_data)
         status = reel_fail(error, REEL_ERROR_ARGUMENT,
                            "demo shows a puzzle of the test data, and data_paths_test names none");
-    free(specs);
     return status;
-}
-
-static reel_status open_data(trainer *t, reel_error *error) {
-    const train_config *const c = t->config;
-    const reel_dataset_options options = {
-        .seed = (uint64_t)c->seed, .num_aug = c->num_aug, .max_examples = c->eval_max_examples};
-    const reel_status status =
-        reel_dataset_open(&t->data, (const char *const *)c->data_paths.items, (int)c->data_paths.count,
-                          REEL_SPLIT_TRAIN, &options, NULL, error);
-    return status == REEL_OK ? open_test_data(t, &options, error) : status;
 }
 
 static reel_status make_plan(trainer *t, reel_error *error) {
@@ -118,14 +98,6 @@ static reel_status make_plan(trainer *t, reel_error *error) {
 
 /* ---- model ------------------------------------------------------------------------------------------- */
 
-static reel_model_config model_config(const train_config *config, const reel_dataset *data) {
-    reel_model_config model = train_config_model(config);
-    model.seq_len = data->seq_len;
-    model.vocab_size = data->vocab_size;
-    model.num_puzzle_identifiers = data->num_puzzle_identifiers;
-    return model;
-}
-
 static reel_optimizer *make_optimizer(reel_model *model, const train_config *c) {
     const reel_optimizer_options options = {
         .kind = c->optimizer == CONFIG_OPTIMIZER_ADAMW ? REEL_ADAM_W : REEL_ADAM_ATAN2,
@@ -142,7 +114,7 @@ static reel_optimizer *make_optimizer(reel_model *model, const train_config *c) 
 /* What the engine holds. Its errors stay in the context; each line below does nothing after one. */
 static reel_status build_model(trainer *t, reel_error *error) {
     const train_config *const c = t->config;
-    const reel_model_config config = model_config(c, t->data);
+    const reel_model_config config = model_config_of(c, model_sizes_of(t->data));
     t->model = reel_model_new(t->ctx, &config);
     if (t->model && c->load_checkpoint) {
         const reel_status status = checkpoint_load(t->ctx, t->model, c->load_checkpoint, error);
@@ -153,9 +125,6 @@ static reel_status build_model(trainer *t, reel_error *error) {
         t->optimizer = make_optimizer(t->model, c);
     if (t->model)
         t->carry = reel_carry_new(t->ctx, t->model, t->plan.batch_size);
-    if (t->model && t->test_data)
-        t->test_carry =
-            reel_carry_new(t->ctx, t->model, smaller(t->plan.batch_size, t->test_data->total_examples));
     const reel_status status = reel_context_status(t->ctx);
     return status == REEL_OK ? REEL_OK : reel_fail(error, status, "%s", reel_context_message(t->ctx));
 }
@@ -163,17 +132,12 @@ static reel_status build_model(trainer *t, reel_error *error) {
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
 reel_status trainer_build(trainer *t, const train_config *config, reel_error *error) {
-    const reel_context_options options = {
-        .device = config->device == CONFIG_DEVICE_CUDA ? REEL_CUDA : REEL_CPU,
-        .threads = (int)config->threads,
-        .seed = (uint64_t)config->seed,
-    };
     *t = (trainer){.config = config};
     reel_status status = open_data(t, error);
     if (status == REEL_OK)
         status = make_plan(t, error);
     if (status == REEL_OK)
-        status = reel_context_new(&t->ctx, &options, error);
+        status = model_context_new(&t->ctx, config, error);
     if (status == REEL_OK)
         status = build_model(t, error);
     if (status != REEL_OK)
@@ -182,10 +146,8 @@ reel_status trainer_build(trainer *t, const train_config *config, reel_error *er
 }
 
 void trainer_free(trainer *t) {
-    if (t->ctx) {
-        reel_carry_free(t->ctx, t->test_carry);
+    if (t->ctx)
         reel_carry_free(t->ctx, t->carry);
-    }
     reel_optimizer_free(t->optimizer);
     reel_model_free(t->model);
     reel_context_free(t->ctx);

@@ -15,13 +15,11 @@ typedef struct trainer {
 
     reel_dataset *data, *test_data; /* test_data NULL: no evaluation */
     reel_batch_plan plan;
-    reel_batch batch;    /* on the host, written anew for every step and every test batch */
-    reel_test_rows rows; /* what the test batch written last holds */
+    reel_batch batch; /* on the host, written anew for every step */
 
     reel_model *model;
     reel_optimizer *optimizer; /* NULL: the weights are frozen */
     reel_carry *carry;
-    reel_carry *test_carry; /* NULL: no evaluation */
 
     int64_t step;           /* optimizer steps taken */
     int64_t last_step;      /* at which training ends at the latest */

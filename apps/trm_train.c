@@ -90,6 +90,39 @@ static bool evaluation_is_due(const trainer *t) {
     return is_wanted || t->step == t->last_step;
 }
 
+typedef struct tally {
+    const trainer *trainer;
+    progress *progress;
+    metrics *of_sets;
+} tally;
+
+static reel_status count(void *arg, const evaluate_example *example, reel_error *error) {
+    (void)error;
+    const tally *const to = arg;
+    metrics_add_example(&to->of_sets[example->set], example,
+                        reel_model_config_of(to->trainer->model)->forward_dtype);
+    progress_evaluation(to->progress, example->index + 1, to->trainer->test_data->total_examples);
+    return REEL_OK;
+}
+
+/* The metrics over the test examples of each set, with the moving average of the weights and the puzzle
+ * embeddings as they are. */
+static reel_status measure(trainer *t, progress *p, metrics of_sets[static REEL_DATASET_MAX_SETS],
+                           reel_error *error) {
+    const evaluation e = {.ctx = t->ctx,
+                          .model = t->model,
+                          .data = t->test_data,
+                          .batch_size = t->plan.batch_size,
+                          .examples = t->test_data->total_examples,
+                          .mode = REEL_ACT_EVALUATE};
+    tally to = {.trainer = t, .progress = p, .of_sets = of_sets};
+    memset(of_sets, 0, REEL_DATASET_MAX_SETS * sizeof *of_sets);
+    trainer_swap_ema(t);
+    const reel_status status = evaluate(&e, count, &to, error);
+    trainer_swap_ema(t);
+    return status;
+}
+
 static void say_results(progress *p, const trainer *t, const metrics *of_sets, double seconds) {
     const bool several = t->test_data->set_count > 1;
     for (int i = 0; i < t->test_data->set_count; i++) {
@@ -109,7 +142,7 @@ static reel_status evaluate_now(trainer *t, run *r, progress *p, reel_error *err
     if (!t->test_data)
         return REEL_OK;
     const double begin = trainer_clock();
-    const reel_status status = evaluate(t, p, of_sets, error);
+    const reel_status status = measure(t, p, of_sets, error);
     if (status != REEL_OK || interrupt_signal()) /* what an interruption leaves is no result */
         return status;
     const metrics_event event = {

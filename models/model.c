@@ -124,15 +124,15 @@ const char *reel_model_config_fault(const reel_model_config *c) {
     return own_fault(c, architectures[index]);
 }
 
-/* ---- making one
- * ---------------------------------------------------------------------------------------------- */
-
-static int64_t count_puzzle_tokens(const reel_model_config *c) {
+int64_t reel_model_config_puzzle_tokens(const reel_model_config *c) {
     if (c->puzzle_emb_ndim == 0)
         return 0;
     return c->puzzle_emb_len ? c->puzzle_emb_len
                              : reel_round_up(c->puzzle_emb_ndim, c->hidden_size) / c->hidden_size;
 }
+
+/* ---- making one
+ * ---------------------------------------------------------------------------------------------- */
 
 static int64_t blocks_of(const reel_model *m, reel_level level) {
     const reel_model_config *c = &m->config;
@@ -216,7 +216,7 @@ reel_model *reel_model_new(reel_context *ctx, const reel_model_config *config) {
     m->config = *config;
     m->architecture = architectures[index_of(config->arch)];
     m->config.arch = m->architecture->name;
-    m->puzzle_tokens = count_puzzle_tokens(config);
+    m->puzzle_tokens = reel_model_config_puzzle_tokens(config);
     m->parameters = reel_parameters_new(ctx, config->forward_dtype == REEL_F64 ? REEL_F64 : REEL_F32);
     if (m->parameters) {
         declare_parameters(m);
@@ -315,18 +315,22 @@ static reel_tensor *embed(reel_context *ctx, const reel_model *m, reel_tensor *i
     return reel_scale(ctx, x, sqrt((double)D));
 }
 
+reel_tensor *reel_model_decode(reel_context *ctx, const reel_model *m, reel_tensor *latent) {
+    reel_tensor *tokens = reel_narrow(ctx, latent, 1, m->puzzle_tokens, m->config.seq_len);
+    return reel_linear_apply(ctx, &m->lm_head, tokens);
+}
+
 /* logits from every puzzle token of the answer, the two Q values from its first token */
 static reel_outputs decode(reel_context *ctx, const reel_model *m, reel_latents latents) {
-    const int64_t S = m->config.seq_len, D = m->config.hidden_size;
+    const int64_t D = m->config.hidden_size;
     reel_tensor *answer = latents.z[0]; /* (B, T, D) */
     const int64_t B = answer->shape[0];
-    reel_tensor *tokens = reel_narrow(ctx, answer, 1, m->puzzle_tokens, S);
     reel_tensor *first = reel_reshape(ctx, reel_narrow(ctx, answer, 1, 0, 1), REEL_SHAPE(B, D));
     reel_tensor *q = reel_linear_apply(ctx, &m->q_head, first); /* (B, 2) */
     q = reel_cast(ctx, q, m->config.forward_dtype == REEL_F64 ? REEL_F64 : REEL_F32);
     return (reel_outputs){
         .latents = latents,
-        .logits = reel_linear_apply(ctx, &m->lm_head, tokens),
+        .logits = reel_model_decode(ctx, m, answer),
         .q_halt = reel_reshape(ctx, reel_narrow(ctx, q, 1, 0, 1), REEL_SHAPE(B)),
         .q_continue = reel_reshape(ctx, reel_narrow(ctx, q, 1, 1, 1), REEL_SHAPE(B)),
     };

@@ -77,6 +77,9 @@ REEL_API reel_model_config reel_model_config_default(const char *arch);
 /* NULL when the configuration makes a model, else what it breaks, as text that names the keys. */
 REEL_API const char *reel_model_config_fault(const reel_model_config *config);
 
+/* Tokens that a puzzle's embedding takes in front of the puzzle's own. */
+REEL_API int64_t reel_model_config_puzzle_tokens(const reel_model_config *config);
+
 enum { REEL_MAX_LATENTS = 8 };
 
 typedef struct reel_model reel_model;
@@ -163,6 +166,10 @@ REEL_API int reel_model_buffers(const reel_model *model, reel_named_tensor *buff
  * has none, recurses from the latents given and decodes. */
 REEL_API reel_outputs reel_model_forward(reel_context *ctx, const reel_model *model, reel_tensor *inputs,
                                          reel_tensor *puzzle_rows, reel_latents latents);
+
+/* What the output head reads in a latent state (B, T, D): logits (B, S, V). The model's answer is that of the
+ * first; of the others it shows what they think about. */
+REEL_API reel_tensor *reel_model_decode(reel_context *ctx, const reel_model *model, reel_tensor *latent);
 
 #ifdef __cplusplus
 }
