@@ -98,7 +98,7 @@ check_format() {
     fi
 }
 
-test_packages='check clang libomp-dev clang-format'
+test_packages='check clang libomp-dev clang-format gnuplot-nox'
 # shellcheck disable=SC2086 # lists of names
 need_packages $build_packages $test_packages
 # shellcheck disable=SC2086
