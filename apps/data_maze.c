@@ -35,8 +35,7 @@ static maze_command read_command_line(int argc, char **argv) {
         .options = options,
         .parser = take_option,
         .doc = "Builds a data set of mazes in the published layout, DIR/train and DIR/test. Without --input "
-               "it is "
-               "Maze-Hard, fetched from Hugging Face, in data/maze-30x30-hard-1k.",
+               "it is Maze-Hard, fetched from Hugging Face, in data/maze-30x30-hard-1k.",
         .children = children,
     };
     maze_command line = {.build = {.source_repo = "sapientinc/maze-30x30-hard-1k",
