@@ -2,6 +2,7 @@
 #include "grid.h"
 #include "trm_data.h"
 
+#include <reel/arc.h>
 #include <reel/batches.h>
 #include <reel/puzzle_folder.h>
 
@@ -88,9 +89,19 @@ typedef struct show {
     int32_t identifier;
 } show;
 
-static const char *name_of(const show *s) {
-    return s->names && s->identifier > 0 && s->identifier < s->names->count ? s->names->items[s->identifier]
-                                                                            : NULL;
+/* Says which puzzle the example belongs to, where puzzles have names. */
+static void say_puzzle(const show *s) {
+    enum { NAME_BYTES = 128 };
+    char name[NAME_BYTES] = "";
+    const reel_arc_plan *const plan = reel_arc_plan_of_dataset(s->data, 0);
+    if (plan)
+        reel_arc_plan_identifier_name(plan, s->identifier, name, sizeof name);
+    else if (s->names && s->identifier < s->names->count)
+        snprintf(name, sizeof name, "%s", s->names->items[s->identifier]);
+    if (s->identifier > 0 && *name)
+        printf(", %s", name);
+    else if (s->identifier > 0)
+        printf(", puzzle %d", (int)s->identifier);
 }
 
 static reel_status show_example(show *s, int64_t index, reel_error *error) {
@@ -102,10 +113,7 @@ static reel_status show_example(show *s, int64_t index, reel_error *error) {
                                {.tokens = s->labels, .question = s->inputs}};
     const int32_t rating = reel_dataset_rating(s->data, index);
     printf("\nexample %" PRId64, index);
-    if (name_of(s))
-        printf(", %s", name_of(s));
-    else if (s->identifier > 0)
-        printf(", puzzle %d", (int)s->identifier);
+    say_puzzle(s);
     if (rating >= 0)
         printf(", rating %d", (int)rating);
     puts("");
