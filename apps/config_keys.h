@@ -90,11 +90,11 @@
 
 #define CONFIG_RUN_KEYS(X)                                                                                   \
     X(data_paths,              LIST,                                  "[]",                                  \
-      "training data, mixed: a folder as trm_data writes it, a CSV file, or sudoku:SIDE:COUNT")              \
+      "training data, mixed: folders, CSV files, arc:PREFIX, sudoku:SIDE:COUNT or maze:SIDE:COUNT")          \
     X(data_path,               STRING,                                "null",                                \
       "HRM's name of data_paths with one entry")                                                             \
     X(data_paths_test,         LIST,                                  "[]",                                  \
-      "test data, of the same forms; empty: the test data of those folders")                                 \
+      "test data, of the same forms; empty: what folders and arc:PREFIX bring of their own")                 \
     X(evaluators,              EVALUATORS,                            "[]",                                  \
       "task evaluators, such as [{name: arc@ARC}], over the test data")                                      \
     X(global_batch_size,       INT(1, 1048576),                       "768",                                 \

@@ -4,6 +4,7 @@
 #include "interrupt.h"
 
 #include <reel/atomic_file.h>
+#include <reel/folders.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,10 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { NEW_FILE_MODE = 0666, NEW_FOLDER_MODE = 0777 }; /* less the umask */
+enum { NEW_FILE_MODE = 0666 }; /* less the umask */
 
 static const char metrics_name[] = "metrics.jsonl", config_name[] = "all_config.yaml";
 
@@ -55,25 +55,6 @@ reel_status run_check_folder(const char *folder, reel_error *error) {
     return status;
 }
 
-/* mkdir -p. *made says whether the last folder is new. */
-static reel_status make_folders(const char *folder, bool *made, reel_error *error) {
-    char path[PATH_MAX];
-    if (strlen(folder) >= sizeof path)
-        return fail_io(error, folder, ENAMETOOLONG);
-    strcpy(path, folder);
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(path, NEW_FOLDER_MODE); /* what went wrong shows at the last */
-        *slash = '/';
-    }
-    struct stat found;
-    *made = mkdir(path, NEW_FOLDER_MODE) == 0;
-    const int cause = errno;
-    if (*made || (cause == EEXIST && stat(path, &found) == 0 && S_ISDIR(found.st_mode)))
-        return REEL_OK;
-    return fail_io(error, folder, cause);
-}
-
 /* Opens metrics.jsonl, empty. Its lock says that a process trains here. */
 static reel_status begin_metrics(run *r, reel_error *error) {
     char path[PATH_MAX];
@@ -109,7 +90,9 @@ static reel_status write_config(const run *r, const train_config *config, reel_e
 reel_status run_begin(run *r, const train_config *config, reel_error *error) {
     *r = RUN_NONE;
     r->folder = config->run_dir;
-    reel_status status = make_folders(r->folder, &r->made_folder, error);
+    int made = 0;
+    reel_status status = reel_make_folders(r->folder, &made, error);
+    r->made_folder = made;
     if (status == REEL_OK)
         status = begin_metrics(r, error);
     if (status == REEL_OK)
