@@ -74,7 +74,8 @@
     W(CONFIG_OUTPUT_LOGITS,             "logits", NULL)                                                      \
     W(CONFIG_OUTPUT_PREDS,              "preds", NULL)                                                       \
     W(CONFIG_OUTPUT_Q_HALT_LOGITS,      "q_halt_logits", NULL)                                               \
-    W(CONFIG_OUTPUT_Q_CONTINUE_LOGITS,  "q_continue_logits", NULL)
+    W(CONFIG_OUTPUT_Q_CONTINUE_LOGITS,  "q_continue_logits", NULL)                                           \
+    W(CONFIG_OUTPUT_STEPS,              "steps", NULL)
 
 #define CONFIG_DEVICES(W)                                                                                    \
     W(CONFIG_DEVICE_CPU,  "cpu", NULL)                                                                       \

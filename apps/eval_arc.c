@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -159,5 +160,24 @@ reel_status eval_arc_from_files(const eval_arc_files *files, reel_arc_vote **vot
     }
     reel_folder_close(split);
     close_answers(&a);
+    return status;
+}
+
+reel_status eval_arc_scores(const reel_arc_vote *vote, const char *name, const int64_t *pass_Ks, int count,
+                            named_value **scores, reel_error *error) {
+    const size_t n = (size_t)count;
+    double *const values = calloc(n + 1, sizeof *values);
+    *scores = calloc(n + 1, sizeof **scores);
+    reel_status status = values && *scores ? reel_arc_vote_pass(vote, pass_Ks, count, values, error)
+                                           : reel_fail(error, REEL_ERROR_MEMORY, "no memory for scores");
+    for (int i = 0; i < count && status == REEL_OK; i++) {
+        snprintf((*scores)[i].name, sizeof(*scores)[i].name, "%s/pass@%" PRId64, name, pass_Ks[i]);
+        (*scores)[i].value = values[i];
+    }
+    free(values);
+    if (status != REEL_OK) {
+        free(*scores);
+        *scores = NULL;
+    }
     return status;
 }

@@ -2,6 +2,8 @@
 #ifndef EVAL_ARC_H
 #define EVAL_ARC_H
 
+#include "metrics.h"
+
 #include <reel/arc.h>
 
 typedef struct eval_arc_files {
@@ -14,5 +16,9 @@ typedef struct eval_arc_files {
 
 /* Reads the files, checks them against each other and votes. Ends with reel_arc_vote_free. */
 reel_status eval_arc_from_files(const eval_arc_files *files, reel_arc_vote **vote, reel_error *error);
+
+/* The scores "NAME/pass@K" of the votes for each of `count` K, to be freed by free(). */
+reel_status eval_arc_scores(const reel_arc_vote *vote, const char *name, const int64_t *pass_Ks, int count,
+                            named_value **scores, reel_error *error);
 
 #endif

@@ -6,19 +6,13 @@
 
 #include <stdio.h>
 
-/* Task metrics, such as "ARC/pass@1": 0.4. */
-typedef struct named_value {
-    char name[32];
-    double value;
-} named_value;
-
 typedef struct eval_report {
     const char *checkpoint, *dataset; /* NULL: not from one */
     int64_t step;                     /* of the checkpoint, -1: not known */
     tally *tally;                     /* NULL: nothing was computed, only voted on */
     double seconds;
-    bool stops_early; /* --halt */
-    const named_value *task_metrics;
+    bool stops_early;                /* --halt */
+    const named_value *task_metrics; /* such as "ARC/pass@1" */
     int task_metric_count;
 } eval_report;
 

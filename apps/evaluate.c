@@ -22,21 +22,24 @@ typedef struct place {
  */
 typedef struct state {
     const evaluation *e;
-    int64_t cells, max_steps, capacity;
+    int64_t cells, logits_each, max_steps, capacity;
     int64_t taken, watched; /* examples from `watched` to `taken` are in the ring */
 
     place *ring;                        /* (capacity) */
     int32_t *inputs, *labels, *answers; /* (capacity, S) */
     evaluate_step *steps;               /* (capacity, max_steps) */
+    double *logits;                     /* (capacity, S, V) where they are wanted */
 
     reel_carry *carry;
-    int64_t *row_example;                       /* (B): what a row thinks about, or NO_EXAMPLE */
-    int32_t *rows;                              /* (B): that stay */
-    int32_t *offered_inputs, *offered_labels;   /* (B, S) */
-    int32_t *offered_identifiers;               /* (B) */
-    int32_t *predictions;                       /* (B, S) of the last step, and so on: */
-    double *q_halt, *lm_losses, *q_halt_losses; /* (B) */
-    uint8_t *says_halt, *halted;                /* (B) */
+    int64_t *row_example;                     /* (B): what a row thinks about, or NO_EXAMPLE */
+    int32_t *rows;                            /* (B): that stay */
+    int32_t *offered_inputs, *offered_labels; /* (B, S) */
+    int32_t *offered_identifiers;             /* (B) */
+    int32_t *predictions;                     /* (B, S) of the last step, and so on: */
+    double *row_logits;                       /* (B, S, V) */
+    double *q_halt, *q_continue;              /* (B) */
+    double *lm_losses, *q_halt_losses;        /* (B) */
+    uint8_t *says_halt, *halted;              /* (B) */
 } state;
 
 static place *place_of(const state *s, int64_t example) {
@@ -60,11 +63,25 @@ static reel_status end_tape(const state *s, reel_error *error) {
 /* ---- memory ------------------------------------------------------------------------------------------ */
 
 static void state_free(state *s) {
-    void *const arrays[] = {
-        s->ring,        s->inputs, s->labels,         s->answers,        s->steps,
-        s->row_example, s->rows,   s->offered_inputs, s->offered_labels, s->offered_identifiers,
-        s->predictions, s->q_halt, s->lm_losses,      s->q_halt_losses,  s->says_halt,
-        s->halted};
+    void *const arrays[] = {s->logits,
+                            s->row_logits,
+                            s->q_continue,
+                            s->ring,
+                            s->inputs,
+                            s->labels,
+                            s->answers,
+                            s->steps,
+                            s->row_example,
+                            s->rows,
+                            s->offered_inputs,
+                            s->offered_labels,
+                            s->offered_identifiers,
+                            s->predictions,
+                            s->q_halt,
+                            s->lm_losses,
+                            s->q_halt_losses,
+                            s->says_halt,
+                            s->halted};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         free(arrays[i]);
     reel_carry_free(s->e->ctx, s->carry);
@@ -74,6 +91,8 @@ static reel_status state_new(state *s, const evaluation *e, reel_error *error) {
     const reel_model_config *const config = reel_model_config_of(e->model);
     const size_t B = (size_t)smaller(e->batch_size, e->examples), S = (size_t)config->seq_len;
     *s = (state){.e = e, .cells = config->seq_len, .max_steps = config->halt_max_steps};
+    if (e->wants_logits)
+        s->logits_each = config->seq_len * config->vocab_size;
     s->capacity = (int64_t)B;
     if (e->mode == REEL_ACT_EVALUATE_HALTING)
         s->capacity = smaller((int64_t)B * s->max_steps, e->examples);
@@ -87,6 +106,8 @@ static reel_status state_new(state *s, const evaluation *e, reel_error *error) {
         {(void **)&s->labels, places * S, sizeof *s->labels},
         {(void **)&s->answers, places * S, sizeof *s->answers},
         {(void **)&s->steps, places * (size_t)s->max_steps, sizeof *s->steps},
+        {(void **)&s->logits, places * (size_t)s->logits_each, sizeof *s->logits},
+        {(void **)&s->row_logits, B * (size_t)s->logits_each, sizeof *s->row_logits},
         {(void **)&s->row_example, B, sizeof *s->row_example},
         {(void **)&s->rows, B, sizeof *s->rows},
         {(void **)&s->offered_inputs, B * S, sizeof *s->offered_inputs},
@@ -94,6 +115,7 @@ static reel_status state_new(state *s, const evaluation *e, reel_error *error) {
         {(void **)&s->offered_identifiers, B, sizeof *s->offered_identifiers},
         {(void **)&s->predictions, B * S, sizeof *s->predictions},
         {(void **)&s->q_halt, B, sizeof *s->q_halt},
+        {(void **)&s->q_continue, B, sizeof *s->q_continue},
         {(void **)&s->lm_losses, B, sizeof *s->lm_losses},
         {(void **)&s->q_halt_losses, B, sizeof *s->q_halt_losses},
         {(void **)&s->says_halt, B, sizeof *s->says_halt},
@@ -102,7 +124,7 @@ static reel_status state_new(state *s, const evaluation *e, reel_error *error) {
     reel_status status = REEL_OK;
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
         *arrays[i].array = calloc(arrays[i].count, arrays[i].bytes);
-        if (!*arrays[i].array)
+        if (!*arrays[i].array && arrays[i].count > 0)
             status = reel_fail(error, REEL_ERROR_MEMORY, "evaluation: no memory for batches of %zu rows", B);
     }
     if (status != REEL_OK)
@@ -124,7 +146,8 @@ static reel_status take_example(state *s, reel_error *error) {
                                   .inputs = inputs,
                                   .labels = labels,
                                   .answer = s->answers + at * s->cells,
-                                  .steps = s->steps + at * s->max_steps};
+                                  .steps = s->steps + at * s->max_steps,
+                                  .logits = s->logits ? s->logits + at * s->logits_each : NULL};
     const reel_batch one = {
         .inputs = inputs, .labels = labels, .puzzle_identifiers = &example->puzzle_identifier};
     reel_test_rows row = {0};
@@ -187,8 +210,8 @@ static reel_status fill_rows(state *s, reel_error *error) {
 
 /* ---- thinking ---------------------------------------------------------------------------------------- */
 
-static void read_numbers(reel_context *ctx, reel_tensor *from, double *to, int64_t rows) {
-    reel_read(ctx, reel_cast(ctx, from, REEL_F64), to, (size_t)rows * sizeof *to);
+static void read_numbers(reel_context *ctx, reel_tensor *from, double *to, int64_t count) {
+    reel_read(ctx, reel_cast(ctx, from, REEL_F64), to, (size_t)count * sizeof *to);
 }
 
 /* One supervision step of every row. */
@@ -199,6 +222,9 @@ static reel_status think(state *s, reel_error *error) {
     const reel_act_result r = reel_act_step(ctx, s->e->model, s->carry, 0, s->e->mode);
     reel_read(ctx, r.predictions, s->predictions, (size_t)(B * s->cells) * sizeof *s->predictions);
     read_numbers(ctx, r.outputs.q_halt, s->q_halt, B);
+    read_numbers(ctx, r.outputs.q_continue, s->q_continue, B);
+    if (s->e->wants_logits)
+        read_numbers(ctx, r.outputs.logits, s->row_logits, B * s->logits_each);
     read_numbers(ctx, r.lm_losses, s->lm_losses, B);
     read_numbers(ctx, r.q_halt_losses, s->q_halt_losses, B);
     reel_read(ctx, r.says_halt, s->says_halt, (size_t)B * sizeof *s->says_halt);
@@ -219,7 +245,8 @@ static evaluate_step grade(const state *s, int64_t row, evaluate_example *exampl
     return (evaluate_step){.accuracy = labelled > 0 ? (double)hits / (double)labelled : 0,
                            .exact = hits == labelled,
                            .says_halt = s->says_halt[row],
-                           .q_halt = s->q_halt[row]};
+                           .q_halt = s->q_halt[row],
+                           .q_continue = s->q_continue[row]};
 }
 
 static void record(state *s) {
@@ -234,6 +261,9 @@ static void record(state *s) {
         example->q_halt_loss = s->q_halt_losses[row];
         memcpy(s->answers + (at - s->ring) * s->cells, s->predictions + row * s->cells,
                (size_t)s->cells * sizeof *s->answers);
+        if (s->logits)
+            memcpy(s->logits + (at - s->ring) * s->logits_each, s->row_logits + row * s->logits_each,
+                   (size_t)s->logits_each * sizeof *s->logits);
         at->done = true;
         s->row_example[row] = NO_EXAMPLE;
     }

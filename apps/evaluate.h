@@ -17,6 +17,7 @@ typedef struct evaluation {
      * REEL_ACT_EVALUATE_HALTING stops thinking about a puzzle when the halting head says that it is solved.
      */
     reel_act_mode mode;
+    bool wants_logits; /* of the last step; takes 8 bytes for each cell and token of the batch */
 } evaluation;
 
 /* An answer after one supervision step. */
@@ -24,7 +25,7 @@ typedef struct evaluate_step {
     double accuracy; /* share of right cells among those with a label */
     bool exact;      /* all of them right */
     bool says_halt;  /* the halting head would stop here */
-    double q_halt;
+    double q_halt, q_continue;
 } evaluate_step;
 
 /* What became of one example. The arrays live while the watcher runs. */
@@ -37,6 +38,7 @@ typedef struct evaluate_example {
     int64_t steps_taken;
     const evaluate_step *steps;  /* (steps_taken) */
     double lm_loss, q_halt_loss; /* at the last step */
+    const double *logits;        /* (S, V) there, or NULL */
 } evaluate_example;
 
 /* Receives the examples one by one, in the order of the data whatever the batch size and whenever they

@@ -114,3 +114,9 @@ void metrics_write_evaluation(metrics_line *line, const reel_dataset *data, cons
     append_number(line, "", "evaluation_seconds", event->duration_seconds, DIGITS_TIME);
     append(line, "}\n");
 }
+
+void metrics_write_score(metrics_line *line, const named_value *score) {
+    line->bytes -= strlen("}\n");
+    append_number(line, "", score->name, score->value, DIGITS_F64);
+    append(line, "}\n");
+}

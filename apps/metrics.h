@@ -62,4 +62,13 @@ void metrics_write_training(metrics_line *line, const metrics *m, const metrics_
 void metrics_write_evaluation(metrics_line *line, const reel_dataset *data, const metrics *of_sets,
                               const metrics_event *event);
 
+/* A score of a task, such as "ARC/pass@1". */
+typedef struct named_value {
+    char name[32];
+    double value;
+} named_value;
+
+/* Adds a score to a written line. */
+void metrics_write_score(metrics_line *line, const named_value *score);
+
 #endif

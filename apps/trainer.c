@@ -68,6 +68,8 @@ static reel_status open_data(trainer *t, reel_error *error) {
     if (status == REEL_OK && t->config->demo && !t->test_data)
         status = reel_fail(error, REEL_ERROR_ARGUMENT,
                            "demo shows a puzzle of the test data, and data_paths_test names none");
+    if (status == REEL_OK)
+        status = evaluators_open(&t->evaluators, &t->config->evaluators, t->test_data, error);
     return status;
 }
 
@@ -154,6 +156,7 @@ void trainer_free(trainer *t) {
     free(t->batch.inputs);
     free(t->batch.labels);
     free(t->batch.puzzle_identifiers);
+    evaluators_free(&t->evaluators);
     reel_dataset_close(t->test_data);
     reel_dataset_close(t->data);
     memset(t, 0, sizeof *t);

@@ -3,6 +3,7 @@
 #define TRAINER_H
 
 #include "config.h"
+#include "evaluators.h"
 
 #include <reel/act.h>
 #include <reel/batches.h>
@@ -14,6 +15,7 @@ typedef struct trainer {
     reel_context *ctx;
 
     reel_dataset *data, *test_data; /* test_data NULL: no evaluation */
+    evaluators evaluators;
     reel_batch_plan plan;
     reel_batch batch; /* on the host, written anew for every step */
 

@@ -31,7 +31,7 @@ typedef struct command {
     const char *dataset;
     const char *evaluator, *submission;
     eval_arc_files files; /* answers to score without a model; its data set is that above */
-    const char *outputs[EVAL_OUTPUTS];
+    const char *outputs[CONFIG_OUTPUT_COUNT];
     bool halt, json;
 } command;
 
@@ -88,13 +88,13 @@ static const char **text_option(command *line, int option) {
     case OPTION_IDENTIFIERS:
         return &line->files.identifiers;
     case OPTION_OUTPUT:
-        return &line->outputs[EVAL_PREDICTIONS];
+        return &line->outputs[CONFIG_OUTPUT_PREDS];
     case OPTION_OUTPUT_Q:
-        return &line->outputs[EVAL_Q_HALT];
+        return &line->outputs[CONFIG_OUTPUT_Q_HALT_LOGITS];
     case OPTION_OUTPUT_IDENTIFIERS:
-        return &line->outputs[EVAL_IDENTIFIERS];
+        return &line->outputs[CONFIG_OUTPUT_PUZZLE_IDENTIFIERS];
     case OPTION_OUTPUT_STEPS:
-        return &line->outputs[EVAL_STEPS];
+        return &line->outputs[CONFIG_OUTPUT_STEPS];
     default:
         return NULL;
     }
@@ -246,42 +246,29 @@ static scoring scoring_of(const train_config *config) {
     return (scoring){own->pass_Ks.items, (int)own->pass_Ks.count, (int)own->submission_K};
 }
 
-/* Writes what was found, with the values of pass@K where there are any. */
-static reel_status report(const session *s, eval_report r, const scoring *of, const double *passes,
-                          reel_error *error) {
-    named_value *const values = calloc((size_t)of->count, sizeof *values);
-    if (!values)
-        return reel_fail(error, REEL_ERROR_MEMORY, "no memory left for the report");
-    for (int i = 0; passes && i < of->count; i++) {
-        snprintf(values[i].name, sizeof values[i].name, "ARC/pass@%" PRId64, of->pass_K[i]);
-        values[i].value = passes[i];
-    }
-    r.task_metrics = values;
-    r.task_metric_count = passes ? of->count : 0;
-    reel_status status = REEL_OK;
+/* Writes what was found. */
+static reel_status report(const session *s, const eval_report *r, reel_error *error) {
     if (s->line->json)
-        status = eval_report_print_json(stdout, &r, error);
-    else
-        eval_report_print(stdout, &r);
-    free(values);
-    return status;
+        return eval_report_print_json(stdout, r, error);
+    eval_report_print(stdout, r);
+    return REEL_OK;
 }
 
 /* Scores the votes, then reports. */
 static reel_status score(const session *s, const reel_arc_vote *vote, eval_report r, reel_error *error) {
     const scoring of = scoring_of(&s->file.config);
-    double *const passes = calloc((size_t)of.count, sizeof *passes);
-    if (!passes)
-        return reel_fail(error, REEL_ERROR_MEMORY, "no memory left to score answers");
-    reel_status status = reel_arc_vote_pass(vote, of.pass_K, of.count, passes, error);
+    named_value *scores = NULL;
+    reel_status status = eval_arc_scores(vote, "ARC", of.pass_K, of.count, &scores, error);
     if (status == REEL_OK && s->line->submission)
         status = reel_arc_vote_write(vote, s->line->submission, of.submission_K, error);
     if (status == REEL_OK && reel_arc_vote_unanswered(vote) > 0)
         fprintf(stderr, "trm_eval: %" PRId64 " of %" PRId64 " tests have no answer\n",
                 reel_arc_vote_unanswered(vote), reel_arc_vote_tests(vote));
+    r.task_metrics = scores;
+    r.task_metric_count = of.count;
     if (status == REEL_OK)
-        status = report(s, r, &of, passes, error);
-    free(passes);
+        status = report(s, &r, error);
+    free(scores);
     return status;
 }
 
@@ -310,8 +297,7 @@ static reel_status run(session *s, int *signal, reel_error *error) {
                            .tally = &s->tally,
                            .seconds = seconds,
                            .stops_early = s->line->halt};
-    const scoring of = scoring_of(&s->file.config);
-    return s->vote ? score(s, s->vote, r, error) : report(s, r, &of, NULL, error);
+    return s->vote ? score(s, s->vote, r, error) : report(s, &r, error);
 }
 
 /* Scores answers that lie in files. */

@@ -5,8 +5,8 @@
  * supervision). */
 #include "config.h"
 #include "demo.h"
-#include "evaluate.h"
 #include "interrupt.h"
+#include "measure.h"
 #include "metrics.h"
 #include "progress.h"
 #include "run.h"
@@ -90,69 +90,6 @@ static bool evaluation_is_due(const trainer *t) {
     return is_wanted || t->step == t->last_step;
 }
 
-typedef struct tally {
-    const trainer *trainer;
-    progress *progress;
-    metrics *of_sets;
-} tally;
-
-static reel_status count(void *arg, const evaluate_example *example, reel_error *error) {
-    (void)error;
-    const tally *const to = arg;
-    metrics_add_example(&to->of_sets[example->set], example,
-                        reel_model_config_of(to->trainer->model)->forward_dtype);
-    progress_evaluation(to->progress, example->index + 1, to->trainer->test_data->total_examples);
-    return REEL_OK;
-}
-
-/* The metrics over the test examples of each set, with the moving average of the weights and the puzzle
- * embeddings as they are. */
-static reel_status measure(trainer *t, progress *p, metrics of_sets[static REEL_DATASET_MAX_SETS],
-                           reel_error *error) {
-    const evaluation e = {.ctx = t->ctx,
-                          .model = t->model,
-                          .data = t->test_data,
-                          .batch_size = t->plan.batch_size,
-                          .examples = t->test_data->total_examples,
-                          .mode = REEL_ACT_EVALUATE};
-    tally to = {.trainer = t, .progress = p, .of_sets = of_sets};
-    memset(of_sets, 0, REEL_DATASET_MAX_SETS * sizeof *of_sets);
-    trainer_swap_ema(t);
-    const reel_status status = evaluate(&e, count, &to, error);
-    trainer_swap_ema(t);
-    return status;
-}
-
-static void say_results(progress *p, const trainer *t, const metrics *of_sets, double seconds) {
-    const bool several = t->test_data->set_count > 1;
-    for (int i = 0; i < t->test_data->set_count; i++) {
-        const reel_dataset_set *const set = &t->test_data->sets[i];
-        status_line_say(&p->line,
-                        "step %" PRId64 ": exact %.1f %%, token %.1f %% on %" PRId64
-                        " test puzzles%s%s (%.1f s)",
-                        t->step, 100 * metrics_mean(&of_sets[i], REEL_METRIC_EXACT_ACCURACY),
-                        100 * metrics_mean(&of_sets[i], REEL_METRIC_ACCURACY), set->examples,
-                        several ? " of " : "", several ? set->name : "", seconds);
-    }
-}
-
-/* Measures the weights on the test data, if there are any. */
-static reel_status evaluate_now(trainer *t, run *r, progress *p, reel_error *error) {
-    metrics of_sets[REEL_DATASET_MAX_SETS];
-    if (!t->test_data)
-        return REEL_OK;
-    const double begin = trainer_clock();
-    const reel_status status = measure(t, p, of_sets, error);
-    if (status != REEL_OK || interrupt_signal()) /* what an interruption leaves is no result */
-        return status;
-    const metrics_event event = {
-        .step = t->step, .seconds = t->seconds, .duration_seconds = trainer_clock() - begin};
-    metrics_line line;
-    metrics_write_evaluation(&line, t->test_data, of_sets, &event);
-    say_results(p, t, of_sets, event.duration_seconds);
-    return run_log(r, &line, error);
-}
-
 /* Weights first: measuring takes long. */
 static reel_status save_and_evaluate(trainer *t, run *r, progress *p, reel_error *error) {
     reel_status status = REEL_OK;
@@ -161,7 +98,7 @@ static reel_status save_and_evaluate(trainer *t, run *r, progress *p, reel_error
         if (status == REEL_OK)
             status_line_say(&p->line, "step %" PRId64 ": saved %s", t->step, r->saved);
     }
-    return status == REEL_OK ? evaluate_now(t, r, p, error) : status;
+    return status == REEL_OK ? measure(t, r, p, error) : status;
 }
 
 /* Trains until the last step, an error or a signal. */

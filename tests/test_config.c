@@ -607,7 +607,7 @@ START_TEST(test_config_refuses_what_this_version_lacks_and_says_why) {
          "config.yaml:1: evaluators.pass_Ks: 0 is outside 1 to 1000000"},
         {"", "eval_save_outputs=[predictions]",
          "argument 'eval_save_outputs=[predictions]': eval_save_outputs: expected inputs, labels, "
-         "puzzle_identifiers, logits, preds, q_halt_logits or q_continue_logits, got 'predictions'"},
+         "puzzle_identifiers, logits, preds, q_halt_logits, q_continue_logits or steps, got 'predictions'"},
 #ifndef REEL_HAVE_CUDA
         {"device: cuda", NULL,
          "config.yaml:1: device: 'cuda' refused: this build has no CUDA; use device: cpu"},

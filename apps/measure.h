@@ -1,0 +1,14 @@
+/* An evaluation within a run: how well the weights solve the test data, into metrics.jsonl. */
+#ifndef MEASURE_H
+#define MEASURE_H
+
+#include "progress.h"
+#include "run.h"
+#include "trainer.h"
+
+/* Measures the weights, their moving average where one is kept, with the puzzle embeddings as they are, on
+ * every test set, and runs the evaluators. Logs and shows what it found, and writes what eval_save_outputs
+ * names. Does nothing without test data. A signal ends it early: what an interruption leaves is no result. */
+reel_status measure(trainer *t, run *r, progress *p, reel_error *error);
+
+#endif
