@@ -333,7 +333,7 @@ START_TEST(test_config_shipped_files_load) {
     ck_assert_int_eq(config.arch.pos_encodings, CONFIG_POSITIONS_NONE);
     ck_assert_int_eq(config.epochs, 50000);
     ck_assert_double_eq(config.weight_decay, 1.0);
-    ck_assert_str_eq(config.project_name, "Sudoku-extreme-1k-ACT-reel");
+    ck_assert_str_eq(config.project_name, "Sudoku-extreme-1k-aug-1000-ACT-reel");
     end();
     expect_ok(train_config_load(&config, REEL_SOURCE_DIR "/apps/configs/sudoku_att.yaml", 0, NULL, &error));
     ck_assert(!config.arch.mlp_t);
