@@ -8,6 +8,7 @@
 #ifdef REEL_ONEDNN
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
+#include <signal.h>
 #endif
 
 /* Strides as BLAS has them: 'N' for rows that lie side by side, 'T' for columns; the distance between them.
@@ -30,16 +31,35 @@ bool reel__blas_readable(int64_t rows, int64_t columns, int64_t row, int64_t col
 }
 
 #ifdef REEL_ONEDNN
+/* oneDNN's f32 code keeps what it has packed in memory from malloc and lets the stack pointer point at its
+ * beginning (seen in 2.6, for AVX2 and AVX-512). There the frame of a signal's handler would overwrite what
+ * lies below, other blocks of the heap: so none may come meanwhile. Workers take no signals anyway. */
+static void hold_signals(sigset_t *before) {
+    if (reel__thread_index() > 0)
+        return;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+static void release_signals(const sigset_t *before) {
+    if (reel__thread_index() == 0)
+        pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 /* oneDNN chooses its code by the CPU's features, where OpenBLAS goes by a list of models and takes a CPU that
  * is newer than itself for an old one. It asks OpenMP how many threads to use; the answer is one, for this
  * call. */
 static bool onednn_sgemm(int64_t m, int64_t n, int64_t k, float scale, layout la, const float *a, layout lb,
                          const float *b, float beta, float *c, int64_t ldc) {
+    sigset_t signals_before;
+    hold_signals(&signals_before);
     const int threads_before = omp_get_max_threads();
     omp_set_num_threads(1);
     const dnnl_status_t status =
         dnnl_sgemm(la.transpose, lb.transpose, m, n, k, scale, a, la.distance, b, lb.distance, beta, c, ldc);
     omp_set_num_threads(threads_before);
+    release_signals(&signals_before);
     return status == dnnl_success;
 }
 
