@@ -178,6 +178,16 @@ static void deliver_pending(reel_context *ctx) {
     tape->pending_count = 0;
 }
 
+/* The gradient that came, the values saved, the gradients written. */
+static void profile(reel_context *ctx, const reel_node *node) {
+    double bytes = reel__bytes(node->grad);
+    for (int i = 0; i < REEL__MAX_SAVED; i++)
+        bytes += node->saved[i] ? reel__bytes(node->saved[i]) : 0;
+    for (int i = 0; i < REEL__MAX_INPUTS; i++)
+        bytes += reel__wants_gradient(node, i) ? reel__bytes(node->in[i]) : 0;
+    reel__profile_add(ctx, node->op, true, bytes);
+}
+
 /* One node: run the rule, then free what only it needed. */
 static void step(reel_context *ctx, reel_node *node, bool keep_tape) {
     reel__tensor *out = reel__inside(node->out);
@@ -186,6 +196,8 @@ static void step(reel_context *ctx, reel_node *node, bool keep_tape) {
         node->grad = out->grad;
         node->backward(ctx, node);
         deliver_pending(ctx);
+        if (reel__profiling(ctx))
+            profile(ctx, node);
         node->grad = NULL;
     }
     reel__drop_from(ctx, first, NULL, 0);

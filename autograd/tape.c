@@ -190,9 +190,25 @@ static void check_finite(reel_context *ctx, const char *op, reel_tensor *y) {
     reel__drop(ctx, values);
 }
 
+/* Views move no bytes. */
+static void profile(reel_context *ctx, const reel_tensor *y, const reel_record *record) {
+    double bytes = 0;
+    bool view = false;
+    for (int i = 0; i < REEL__MAX_INPUTS; i++) {
+        const reel_tensor *x = record->inputs[i];
+        if (!x)
+            continue;
+        bytes += reel__bytes(x);
+        view |= reel__inside(x)->storage == reel__inside(y)->storage;
+    }
+    reel__profile_add(ctx, record->op, false, view ? 0 : bytes + reel__bytes(y));
+}
+
 reel_tensor *reel__record(reel_context *ctx, reel_tensor *y, const reel_record *record) {
     if (reel__failed(ctx) || reel_is_void(y))
         return ctx->void_tensor;
+    if (reel__profiling(ctx))
+        profile(ctx, y, record);
     if (ctx->check_finite)
         check_finite(ctx, record->op, y);
     if (reel__failed(ctx))

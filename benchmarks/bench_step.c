@@ -9,8 +9,10 @@
  * second, GFLOP/s of the matrix products, what the tape holds when the forward part ends, peak memory, and,
  * after three steps of warm-up, how often a step asked the system for memory and how many minor page faults
  * it took.
- * --steps 0 stops before the first step: what is resident then is no cost of a step. --gemm-roof prints the
- * GFLOP/s of one large matrix product. */
+ * --steps 0 stops before the first step: what is resident then is no cost of a step. --profile also splits
+ * the time by kind of op, on standard error. --gemm-roof prints the GFLOP/s of one large matrix product. */
+#include "profile.h"
+
 #include <reel/act.h>
 #include <reel/autograd.h>
 #include <reel/nn.h>
@@ -26,12 +28,12 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { WARM_UP = 3 };
+enum { WARM_UP = 3, ROOF_SIZE = 4096 };
 
 typedef struct settings {
     reel_model_config model;
     int64_t batch, steps, threads;
-    bool forward_only, gemm_roof, json;
+    bool forward_only, gemm_roof, profile, json;
 } settings;
 
 static void fail(const char *message) {
@@ -56,6 +58,7 @@ enum {
     THREADS,
     FORWARD_ONLY,
     GEMM_ROOF,
+    PROFILE,
     JSON
 };
 
@@ -74,6 +77,7 @@ static const struct argp_option options[] = {
     {"threads", THREADS, "N", 0, "threads (all)", 0},
     {"forward-only", FORWARD_ONLY, NULL, 0, "evaluate, without gradient", 0},
     {"gemm-roof", GEMM_ROOF, NULL, 0, "time one large matrix product instead of a step", 0},
+    {"profile", PROFILE, NULL, 0, "split the time of the timed steps by kind of op", 0},
     {"json", JSON, NULL, 0, "one JSON object instead of text", 0},
     {0},
 };
@@ -150,6 +154,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         return 0;
     case GEMM_ROOF:
         s->gemm_roof = true;
+        return 0;
+    case PROFILE:
+        s->profile = true;
         return 0;
     case JSON:
         s->json = true;
@@ -359,8 +366,11 @@ static measured measure(bench *b) {
         timed_step(b);
     const int64_t allocations = reel_memory_of(b->ctx).system_allocations;
     const long faults = minor_faults();
+    if (b->settings->profile)
+        reel_profile_start(b->ctx);
     for (int64_t i = 0; i < steps; i++)
         m.step_seconds[i] = timed_step(b);
+    reel_profile_stop(b->ctx);
     m.minor_faults_per_step = steps > 0 ? (double)(minor_faults() - faults) / (double)steps : NAN;
     m.system_allocations = reel_memory_of(b->ctx).system_allocations - allocations;
     m.median = median_of(m.step_seconds, steps);
@@ -392,45 +402,25 @@ static void bench_model(const settings *s) {
     bench b = bench_begin(s);
     const measured m = measure(&b);
     report_model(s, &b, &m);
+    if (s->profile) {
+        fputc('\n', stderr);
+        profile_print(stderr, b.ctx, s->steps, profile_roof(b.ctx, s->model.forward_dtype, ROOF_SIZE));
+    }
     free(m.step_seconds);
     bench_end(&b);
 }
 
 /* ---- the roof ---------------------------------------------------------------------------------------- */
 
-enum { ROOF_SIZE = 4096, ROOF_RUNS = 3, ROOF_PRODUCTS = 5 };
-
-static double timed_product(reel_context *ctx, reel_tensor *a, reel_tensor *b) {
-    const double start = seconds();
-    reel_matmul(ctx, a, b);
-    if (reel_context_status(ctx) != REEL_OK)
-        fail(reel_context_message(ctx));
-    reel_tape_reset(ctx);
-    return seconds() - start;
-}
-
-/* The best of several medians: each median is free of outliers, the best of them of busy neighbours. */
 static void bench_roof(const settings *s) {
     reel_context *const ctx = new_context(s);
-    const reel_dtype dtype = s->model.forward_dtype;
-    reel_tensor *const a = reel_tensor_new(ctx, dtype, REEL_SHAPE(ROOF_SIZE, ROOF_SIZE));
-    reel_tensor *const b = reel_tensor_new(ctx, dtype, REEL_SHAPE(ROOF_SIZE, ROOF_SIZE));
-    reel_fill_uniform(ctx, a, -1, 1, (reel_draw){.stream = REEL_STREAM_USER, .index = 0});
-    reel_fill_uniform(ctx, b, -1, 1, (reel_draw){.stream = REEL_STREAM_USER, .index = 1});
-    double best = INFINITY;
-    timed_product(ctx, a, b); /* warm-up */
-    for (int run = 0; run < ROOF_RUNS; run++) {
-        double times[ROOF_PRODUCTS];
-        for (int i = 0; i < ROOF_PRODUCTS; i++)
-            times[i] = timed_product(ctx, a, b);
-        best = fmin(best, median_of(times, ROOF_PRODUCTS));
-    }
+    const double roof = profile_roof(ctx, s->model.forward_dtype, ROOF_SIZE);
+    if (reel_context_status(ctx) != REEL_OK)
+        fail(reel_context_message(ctx));
     cJSON *const report = report_begin(s, ctx);
     add_number(report, "size", ROOF_SIZE);
-    add_number(report, "gemm_gflop_per_second", 2e-9 * ROOF_SIZE * ROOF_SIZE * ROOF_SIZE / best);
+    add_number(report, "gemm_gflop_per_second", roof);
     report_end(report, s);
-    reel_tensor_free(ctx, a);
-    reel_tensor_free(ctx, b);
     reel_context_free(ctx);
 }
 

@@ -15,6 +15,13 @@
 /* Numbers and integers of the record. */
 enum { SCALE = 0, CAUSAL = 0 };
 
+enum { FORWARD_PRODUCTS = 2, BACKWARD_PRODUCTS = 5 };
+
+/* Operations of one product of queries with keys or the like. */
+static double product_flop(const reel_tensor *q, const reel_tensor *k) {
+    return 2 * (double)reel_elements(q) * (double)k->shape[2];
+}
+
 static void attention_backward(reel_context *ctx, const reel_node *node) {
     const reel_tensor *q = node->saved[0], *k = node->saved[1], *v = node->saved[2], *mask = node->saved[3];
     const reel_tensor *y = node->saved[4], *log_sum = node->saved[5];
@@ -25,6 +32,7 @@ static void attention_backward(reel_context *ctx, const reel_node *node) {
         const bool add = gradient[i].to && gradient[i].accumulate;
         written[i] = add ? reel__result_like(ctx, gradient[i].to) : gradient[i].to;
     }
+    reel__profile_flop(ctx, BACKWARD_PRODUCTS * product_flop(q, k));
     REEL_DISPATCH(ctx, attention_backward,
                   (ctx, q, k, v, mask, (int)node->integer[CAUSAL], node->number[SCALE], y, log_sum,
                    node->grad, written[0], written[1], written[2]));
@@ -81,6 +89,7 @@ reel_tensor *reel_scaled_dot_product_attention(reel_context *ctx, reel_tensor *q
     reel_tensor *y = heads_inside(ctx, q);
     reel_tensor *log_sum =
         reel__result(ctx, reel__wide(q->dtype), REEL_SHAPE(q->shape[0], q->shape[1], q->shape[2]));
+    reel__profile_flop(ctx, FORWARD_PRODUCTS * product_flop(q, k));
     REEL_DISPATCH(ctx, attention, (ctx, q, k, v, mask, causal, scale, y, log_sum));
     return REEL_RECORD(ctx, y, .op = "scaled_dot_product_attention", .backward = attention_backward,
                        .inputs = {q, k, v}, .saved = {q, k, v, mask, y, log_sum}, .number = {[SCALE] = scale},

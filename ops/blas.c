@@ -30,6 +30,13 @@ bool reel__blas_readable(int64_t rows, int64_t columns, int64_t row, int64_t col
     return layout_of(rows, columns, row, column).transpose != 0;
 }
 
+void reel__blas_strides(int64_t rows, int64_t columns, int64_t row, int64_t column, int64_t *plain_row,
+                        int64_t *plain_column) {
+    const layout l = layout_of(rows, columns, row, column);
+    *plain_row = l.transpose == 'T' ? 1 : l.distance;
+    *plain_column = l.transpose == 'T' ? l.distance : 1;
+}
+
 #ifdef REEL_ONEDNN
 /* oneDNN's f32 code keeps what it has packed in memory from malloc and lets the stack pointer point at its
  * beginning (seen in 2.6, for AVX2 and AVX-512). There the frame of a signal's handler would overwrite what

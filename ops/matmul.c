@@ -62,6 +62,10 @@ static void multiply(reel_context *ctx, reel_tensor a, reel_tensor b, reel_tenso
     }
     const reel_tensor a_full = with_batch(&a, &batch), b_full = with_batch(&b, &batch);
     reel_tensor c_full = with_batch(c, &batch);
+    double products = (double)a.shape[a.rank - 2] * (double)a.shape[a.rank - 1] * (double)b.shape[b.rank - 1];
+    for (int i = 0; i < batch.rank; i++)
+        products *= (double)batch.size[i];
+    reel__profile_flop(ctx, 2 * products);
     REEL_DISPATCH(ctx, matmul, (ctx, &a_full, &b_full, &c_full, accumulate));
 }
 

@@ -1,13 +1,18 @@
 /* Batched matrix products on the CPU: cut into tiles by shape alone, each tile computed by one thread with
  * one BLAS call per batch entry that it sums over. */
 #include "blas.h"
+#include "gemm_bf16.h"
 #include "kernels.h"
 #include "loop.h"
 
 #include <string.h>
 
+/* Plans of products of bf16 differ for the last tile of a row and column and for the first term of a sum. */
+enum { LAST_M = 1, LAST_N = 2, LATER_TERM = 4, BF16_PLANS = 8 };
+enum { PAGE = 4096 };
+
 typedef struct product {
-    reel_dtype dtype; /* f64 or f32 */
+    reel_dtype dtype, c_dtype; /* f64 or f32; or bf16, with c in f32 or bf16 */
     int64_t m, n, k;
     int64_t a_row, a_column, b_row, b_column, c_row;
     int batch_axes; /* that c has */
@@ -18,6 +23,10 @@ typedef struct product {
     const char *a, *b;
     char *c;
     bool accumulate;
+    const reel_context *ctx;
+    const reel__bf16_plan *plans[BF16_PLANS]; /* for bf16 alone */
+    char *scratch;
+    size_t scratch_bytes; /* per thread */
 } product;
 
 /* Takes one leading axis into the plan: into m or k where memory allows one longer product, else as a loop.
@@ -81,6 +90,7 @@ static int64_t offset_of(int64_t index, int axes, const int64_t *size, const int
 
 static void compute_tile(const product *p, int64_t tile) {
     const int64_t element = (int64_t)reel_dtype_bytes(p->dtype);
+    const int64_t c_element = (int64_t)reel_dtype_bytes(p->c_dtype);
     const int64_t row = tile / p->tiles_n % p->tiles_m * p->tile_m, column = tile % p->tiles_n * p->tile_n;
     const int64_t batch = tile / p->tiles_n / p->tiles_m;
     const int64_t m = p->m - row < p->tile_m ? p->m - row : p->tile_m;
@@ -88,7 +98,7 @@ static void compute_tile(const product *p, int64_t tile) {
     const int64_t a_at = row * p->a_row + offset_of(batch, p->batch_axes, p->batch, p->a_batch);
     const int64_t b_at = column * p->b_column + offset_of(batch, p->batch_axes, p->batch, p->b_batch);
     char *c =
-        p->c + element * (row * p->c_row + column + offset_of(batch, p->batch_axes, p->batch, p->c_batch));
+        p->c + c_element * (row * p->c_row + column + offset_of(batch, p->batch_axes, p->batch, p->c_batch));
     const int64_t terms = volume(p->sum_axes, p->sum);
     for (int64_t term = 0; term < terms; term++) {
         const int64_t a_term = a_at + offset_of(term, p->sum_axes, p->sum, p->a_sum);
@@ -98,6 +108,11 @@ static void compute_tile(const product *p, int64_t tile) {
         const bool accumulate = p->accumulate || term > 0;
         if (p->dtype == REEL_F64)
             reel__gemm_f64(m, n, p->k, 1, a, b, (double *)(void *)c, p->c_row, accumulate);
+        else if (p->dtype == REEL_BF16)
+            reel__gemm_bf16(p->ctx,
+                            p->plans[(m < p->tile_m ? LAST_M : 0) | (n < p->tile_n ? LAST_N : 0) |
+                                     (term > 0 ? LATER_TERM : 0)],
+                            a.data, b.data, c, p->scratch + reel__thread_index() * p->scratch_bytes);
         else
             reel__gemm_f32(m, n, p->k, 1, a, b, (float *)(void *)c, p->c_row, accumulate);
     }
@@ -108,11 +123,13 @@ static void compute_tiles(int64_t begin, int64_t end, void *arg) {
         compute_tile(arg, tile);
 }
 
-static void multiply(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
-                     bool accumulate) {
+/* The product as tiles, none of them computed. */
+static product plan(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, const reel_tensor *c,
+                    bool accumulate) {
     const int last = c->rank - 1;
     product p = {
-        .dtype = c->dtype,
+        .dtype = a->dtype,
+        .c_dtype = c->dtype,
         .m = c->shape[last - 1],
         .n = c->shape[last],
         .k = a->shape[last],
@@ -125,11 +142,22 @@ static void multiply(const reel_context *ctx, const reel_tensor *a, const reel_t
         .b = b->data,
         .c = c->data,
         .accumulate = accumulate,
+        .ctx = ctx,
     };
     for (int i = last - 2; i >= 0; i--)
         add_axis(&p, c->shape[i], a->stride[i], b->stride[i], c->stride[i]);
     choose_tiles(&p);
-    reel__parallel_for(ctx, volume(p.batch_axes, p.batch) * p.tiles_m * p.tiles_n, 1, compute_tiles, &p);
+    return p;
+}
+
+static void run(const reel_context *ctx, product *p) {
+    reel__parallel_for(ctx, volume(p->batch_axes, p->batch) * p->tiles_m * p->tiles_n, 1, compute_tiles, p);
+}
+
+static void multiply(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
+                     bool accumulate) {
+    product p = plan(ctx, a, b, c, accumulate);
+    run(ctx, &p);
 }
 
 /* Shows x as a row-major f32 copy in storage from the pool; stride 0 stays 0, so that a broadcast operand is
@@ -153,8 +181,8 @@ static reel__storage *to_f32(reel_context *ctx, const reel_tensor *x, reel_tenso
 }
 
 /* bf16 by way of f32: inputs converted, the sum rounded once at the end. */
-static void multiply_bf16(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
-                          bool accumulate) {
+static void multiply_by_f32(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
+                            bool accumulate) {
     reel_tensor a32, b32, c32 = *c;
     reel__storage *held[3] = {to_f32(ctx, a, &a32), to_f32(ctx, b, &b32),
                               c->dtype == REEL_F32 ? NULL : to_f32(ctx, c, &c32)};
@@ -178,6 +206,53 @@ static void multiply_bf16(reel_context *ctx, const reel_tensor *a, const reel_te
     for (int i = 0; i < 3; i++)
         if (held[i])
             reel__storage_release(ctx, held[i]);
+}
+
+/* ---- bf16 ---------------------------------------------------------------------------------------------- */
+
+/* Finds the plans of all tiles and scratch memory for the threads; NULL with the error kept. */
+static reel__storage *prepare_bf16(reel_context *ctx, product *p) {
+    reel__bf16_shape shapes[BF16_PLANS];
+    const int64_t last_m = p->m - (p->tiles_m - 1) * p->tile_m, last_n = p->n - (p->tiles_n - 1) * p->tile_n;
+    const int count = volume(p->sum_axes, p->sum) > 1 ? BF16_PLANS : LATER_TERM;
+    reel__bf16_shape shape = {.k = p->k, .c_row = p->c_row, .c_is_f32 = p->c_dtype == REEL_F32};
+    reel__blas_strides(p->m, p->k, p->a_row, p->a_column, &shape.a_row, &shape.a_column);
+    reel__blas_strides(p->k, p->n, p->b_row, p->b_column, &shape.b_row, &shape.b_column);
+    for (int i = 0; i < count; i++) {
+        shape.m = i & LAST_M ? last_m : p->tile_m;
+        shape.n = i & LAST_N ? last_n : p->tile_n;
+        shape.accumulate = p->accumulate || (i & LATER_TERM);
+        shapes[i] = shape;
+    }
+    if (!reel__bf16_plans(ctx, "matmul", count, shapes, p->plans))
+        return NULL;
+    for (int i = 0; i < count; i++) {
+        const size_t bytes = reel__bf16_scratch(p->plans[i]);
+        p->scratch_bytes = bytes > p->scratch_bytes ? bytes : p->scratch_bytes;
+    }
+    p->scratch_bytes = (p->scratch_bytes + PAGE - 1) / PAGE * PAGE; /* threads share no cache line */
+    reel__storage *scratch = reel__storage_new(ctx, p->scratch_bytes * (size_t)ctx->threads);
+    if (!scratch)
+        reel__error(ctx, REEL_ERROR_MEMORY, "matmul", "no memory for the scratch of %d threads",
+                    ctx->threads);
+    else
+        p->scratch = scratch->data;
+    return scratch;
+}
+
+/* A sum over batch entries is kept in c between them, and bf16 would round it each time. */
+static void multiply_bf16(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
+                          bool accumulate) {
+    product p = plan(ctx, a, b, c, accumulate);
+    if (!reel__bf16_ready(ctx) || (p.sum_axes > 0 && c->dtype == REEL_BF16)) {
+        multiply_by_f32(ctx, a, b, c, accumulate);
+        return;
+    }
+    reel__storage *scratch = prepare_bf16(ctx, &p);
+    if (!scratch)
+        return;
+    run(ctx, &p);
+    reel__storage_release(ctx, scratch);
 }
 
 void REEL_CPU(matmul)(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,

@@ -127,6 +127,12 @@ static reel_status check_step(const reel_optimizer *o, double lr) {
     return REEL_OK;
 }
 
+/* Read: the gradient, and once more for its norm; read and written: values, moments, EMA. */
+static double arena_bytes(const reel_optimizer *o) {
+    const double arena = reel__bytes(o->params->values);
+    return (2 + 2 * (o->ema ? 4 : 3)) * arena;
+}
+
 reel_status reel_optimizer_step(reel_optimizer *o, double lr) {
     if (!o)
         return REEL_ERROR_STATE;
@@ -155,6 +161,8 @@ reel_status reel_optimizer_step(reel_optimizer *o, double lr) {
     REEL_DISPATCH(ctx, adam, (ctx, &step, o->params->values, gradient, o->m, o->v, o->ema));
     reel_parameters_touch(o->params);
     reel_parameters_zero_grad(o->params);
+    if (reel__profiling(ctx))
+        reel__profile_add(ctx, "optimizer", false, arena_bytes(o));
     return REEL_OK;
 }
 

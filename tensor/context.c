@@ -100,6 +100,8 @@ void reel_context_free(reel_context *ctx) {
         return;
     if (ctx->tape_free)
         ctx->tape_free(ctx);
+    if (ctx->bf16_store)
+        ctx->bf16_store_free(ctx);
     for (reel__tensor *t = ctx->owned; t; t = t->next)
         t->cast = t->grad = NULL; /* these are owned too: the loop below finds each in the list once */
     while (ctx->owned)
@@ -107,6 +109,7 @@ void reel_context_free(reel_context *ctx) {
     reel__region_free(&ctx->region);
     reel__pool_free(&ctx->pool);
     reel__workers_free(ctx->workers);
+    free(ctx->profile);
     free(ctx->void_tensor);
     free(ctx);
 }

@@ -74,6 +74,9 @@ struct reel_context {
     reel__region region;
     struct reel__tape *tape; /* made and freed by autograd through tape_free */
     void (*tape_free)(reel_context *ctx);
+    struct reel__bf16_store *bf16_store; /* made and freed by ops through bf16_store_free */
+    void (*bf16_store_free)(reel_context *ctx);
+    struct reel__profile *profile; /* NULL until the first start */
 };
 
 /* ---- errors ---- */
@@ -106,6 +109,8 @@ static inline reel_dtype reel__wide(reel_dtype dtype) {
 bool reel__same_shape(const reel_tensor *a, const reel_tensor *b);
 /* Number of elements, or -1 when the shape is no shape or its bytes do not fit 63 bits. */
 int64_t reel__count(reel_dtype dtype, int rank, const int64_t *shape);
+/* Bytes of memory that a tensor shows. */
+double reel__bytes(const reel_tensor *t);
 void reel__contiguous_strides(int rank, const int64_t *shape, int64_t *stride);
 
 /* A header in the tape's region without storage; NULL when memory is short (and the error is kept). */
@@ -127,6 +132,14 @@ void reel__pool_free(reel__pool *pool);
 void *reel__region_take(reel_context *ctx, size_t bytes); /* zeroed; NULL on failure with the error kept */
 void reel__region_reset(reel__region *region);
 void reel__region_free(reel__region *region);
+
+/* ---- profile (profile.c) ---- */
+
+bool reel__profiling(const reel_context *ctx);
+/* Ends a piece of work: the time and the operations counted since the last mark go to this row. */
+void reel__profile_add(reel_context *ctx, const char *op, bool backward, double bytes);
+/* Counts floating-point operations of the work under way. */
+void reel__profile_flop(reel_context *ctx, double flop);
 
 /* ---- threads (parallel.c) ---- */
 

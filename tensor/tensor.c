@@ -193,6 +193,14 @@ void reel_touch(reel_tensor *t) {
     t->version++;
 }
 
+double reel__bytes(const reel_tensor *t) {
+    double count = 1;
+    for (int i = 0; i < t->rank; i++)
+        if (t->stride[i] != 0)
+            count *= (double)t->shape[i];
+    return count * (double)reel_dtype_bytes(t->dtype);
+}
+
 /* ---- values
  * ------------------------------------------------------------------------------------------------ */
 
@@ -229,6 +237,8 @@ reel_status reel_copy(reel_context *ctx, reel_tensor *dst, const reel_tensor *sr
                            reel__shape_text(dst->rank, dst->shape).text);
     reel__copy_values(ctx, dst, src, false);
     reel_touch(dst);
+    if (reel__profiling(ctx))
+        reel__profile_add(ctx, "copy", false, reel__bytes(dst) + reel__bytes(src));
     return REEL_OK;
 }
 

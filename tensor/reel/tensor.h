@@ -112,6 +112,28 @@ typedef struct reel_memory {
 REEL_API reel_memory reel_memory_of(const reel_context *ctx);
 REEL_API void reel_memory_reset_peak(reel_context *ctx);
 
+/* ---- profile ----------------------------------------------------------------------------------------- */
+
+/* What one kind of op cost while the profile ran. */
+typedef struct reel_profile_row {
+    const char *op; /* "linear"; or a name given to reel_profile_mark */
+    int backward;   /* the op's gradient rule, not the op */
+    int64_t calls;
+    double seconds; /* wall-clock */
+    double flop;    /* floating-point operations of matrix products and attention; 0 for other ops */
+    double bytes;   /* of the tensors read and written, caches or not */
+} reel_profile_row;
+
+/* From start to stop all wall-clock time between one op's end and the next op's is the next op's. Starting
+ * again goes on adding. */
+REEL_API reel_status reel_profile_start(reel_context *ctx);
+REEL_API void reel_profile_stop(reel_context *ctx);
+/* Gives the time since the last op to `name`, a string that lives as long as the context: for what is no op,
+ * such as making a batch. */
+REEL_API void reel_profile_mark(reel_context *ctx, const char *name);
+/* The rows in order of first appearance, valid until the context does more work. Returns their number. */
+REEL_API int reel_profile_rows(const reel_context *ctx, const reel_profile_row **rows);
+
 /* ---- tensors ----------------------------------------------------------------------------------------- */
 
 enum { REEL_MAX_RANK = 6 };
