@@ -1,5 +1,6 @@
 /* Batched matrix products on the CPU: cut into tiles by shape alone, each tile computed by one thread with
- * one BLAS call per batch entry that it sums over. */
+ * one BLAS call per batch entry that it sums over. A sum over many entries with few tiles is also cut into
+ * slices, whose sums are added up in order. */
 #include "blas.h"
 #include "gemm_bf16.h"
 #include "kernels.h"
@@ -7,8 +8,8 @@
 
 #include <string.h>
 
-/* Plans of products of bf16 differ for the last tile of a row and column and for the first term of a sum. */
-enum { LAST_M = 1, LAST_N = 2, LATER_TERM = 4, BF16_PLANS = 8 };
+/* In what the plans of a product of bf16 differ. */
+enum { LAST_M = 1, LAST_N = 2, ACCUMULATE = 4, BF16_PLANS = 8 };
 enum { PAGE = 4096 };
 
 typedef struct product {
@@ -20,8 +21,10 @@ typedef struct product {
     int sum_axes; /* that c does not have: summed over */
     int64_t sum[REEL_MAX_RANK], a_sum[REEL_MAX_RANK], b_sum[REEL_MAX_RANK];
     int64_t tile_m, tile_n, tiles_m, tiles_n;
+    int64_t terms, slices; /* of the sum */
     const char *a, *b;
     char *c;
+    char *partial; /* the sums of all slices but the first, row-major */
     bool accumulate;
     const reel_context *ctx;
     const reel__bf16_plan *plans[BF16_PLANS]; /* for bf16 alone */
@@ -61,22 +64,42 @@ static int64_t volume(int axes, const int64_t *size) {
     return n;
 }
 
-/* Tiles large enough for the BLAS to reach its speed, and enough of them for the threads of a large machine.
- */
+/* Cuts an axis into twice as many tiles, of a multiple of `unit`. */
+static void halve(int64_t size, int64_t unit, int64_t *tile, int64_t *tiles) {
+    *tile = (*tile / 2 + unit - 1) / unit * unit;
+    *tiles = (size + *tile - 1) / *tile;
+}
+
+/* Tiles large enough for the BLAS to reach its speed, and enough of them for the threads of a large machine;
+ * in powers of two where possible, since threads are. */
 static void choose_tiles(product *p) {
-    enum { LARGEST_M = 256, LARGEST_N = 1024, SMALLEST = 48, WANTED = 24 };
+    enum { LARGEST_M = 512, LARGEST_N = 1024, SMALLEST = 96, WANTED = 16, UNIT_N = 16 };
+    const int64_t unit_m = p->dtype == REEL_BF16 ? 4 : 16; /* rows that the BLAS takes at once */
     const int64_t batches = volume(p->batch_axes, p->batch);
-    p->tile_m = p->m < LARGEST_M ? p->m : LARGEST_M;
-    p->tile_n = p->n < LARGEST_N ? p->n : LARGEST_N;
-    for (;;) {
-        p->tiles_m = (p->m + p->tile_m - 1) / p->tile_m;
-        p->tiles_n = (p->n + p->tile_n - 1) / p->tile_n;
-        const bool split_m = p->tile_m >= p->tile_n;
-        int64_t *larger = split_m ? &p->tile_m : &p->tile_n;
-        if (batches * p->tiles_m * p->tiles_n >= WANTED || *larger < 2 * SMALLEST)
-            return;
-        *larger = (*larger / 2 + 15) / 16 * 16; /* whole vectors */
+    p->terms = volume(p->sum_axes, p->sum);
+    p->tile_m = p->m;
+    p->tile_n = p->n;
+    p->tiles_m = p->tiles_n = p->slices = 1;
+    while (p->tile_m > LARGEST_M)
+        halve(p->m, unit_m, &p->tile_m, &p->tiles_m);
+    while (p->tile_n > LARGEST_N)
+        halve(p->n, UNIT_N, &p->tile_n, &p->tiles_n);
+    while (batches * p->tiles_m * p->tiles_n < WANTED) {
+        if (p->tile_m >= p->tile_n && p->tile_m >= 2 * SMALLEST)
+            halve(p->m, unit_m, &p->tile_m, &p->tiles_m);
+        else if (p->tile_n >= 2 * SMALLEST)
+            halve(p->n, UNIT_N, &p->tile_n, &p->tiles_n);
+        else
+            break;
     }
+    if (p->batch_axes == 0 && p->c_dtype != REEL_BF16)
+        p->slices = WANTED / (p->tiles_m * p->tiles_n);
+    p->slices = p->slices < 1 ? 1 : p->slices < p->terms ? p->slices : p->terms;
+}
+
+/* What one slice's sum takes; there are slices only where c is one matrix. */
+static int64_t slice_bytes(const product *p) {
+    return p->m * p->n * (int64_t)reel_dtype_bytes(p->c_dtype);
 }
 
 static int64_t offset_of(int64_t index, int axes, const int64_t *size, const int64_t *stride) {
@@ -88,39 +111,70 @@ static int64_t offset_of(int64_t index, int axes, const int64_t *size, const int
     return offset;
 }
 
-static void compute_tile(const product *p, int64_t tile) {
+typedef struct tile {
+    int64_t m, n, a, b; /* size; where the factors begin, in elements */
+    char *c;
+    int64_t first, end; /* terms */
+    bool accumulate;
+} tile;
+
+static tile tile_of(const product *p, int64_t index) {
+    const int64_t slice = index % p->slices, column = index / p->slices % p->tiles_n * p->tile_n;
+    const int64_t row = index / p->slices / p->tiles_n % p->tiles_m * p->tile_m;
+    const int64_t batch = index / p->slices / p->tiles_n / p->tiles_m;
+    const int64_t c_at = row * p->c_row + column + offset_of(batch, p->batch_axes, p->batch, p->c_batch);
+    return (tile){
+        .m = p->m - row < p->tile_m ? p->m - row : p->tile_m,
+        .n = p->n - column < p->tile_n ? p->n - column : p->tile_n,
+        .a = row * p->a_row + offset_of(batch, p->batch_axes, p->batch, p->a_batch),
+        .b = column * p->b_column + offset_of(batch, p->batch_axes, p->batch, p->b_batch),
+        .c = (slice == 0 ? p->c : p->partial + (slice - 1) * slice_bytes(p)) +
+             c_at * (int64_t)reel_dtype_bytes(p->c_dtype),
+        .first = p->terms * slice / p->slices,
+        .end = p->terms * (slice + 1) / p->slices,
+        .accumulate = slice == 0 && p->accumulate,
+    };
+}
+
+static void compute_tile(const product *p, const tile *t) {
     const int64_t element = (int64_t)reel_dtype_bytes(p->dtype);
-    const int64_t c_element = (int64_t)reel_dtype_bytes(p->c_dtype);
-    const int64_t row = tile / p->tiles_n % p->tiles_m * p->tile_m, column = tile % p->tiles_n * p->tile_n;
-    const int64_t batch = tile / p->tiles_n / p->tiles_m;
-    const int64_t m = p->m - row < p->tile_m ? p->m - row : p->tile_m;
-    const int64_t n = p->n - column < p->tile_n ? p->n - column : p->tile_n;
-    const int64_t a_at = row * p->a_row + offset_of(batch, p->batch_axes, p->batch, p->a_batch);
-    const int64_t b_at = column * p->b_column + offset_of(batch, p->batch_axes, p->batch, p->b_batch);
-    char *c =
-        p->c + c_element * (row * p->c_row + column + offset_of(batch, p->batch_axes, p->batch, p->c_batch));
-    const int64_t terms = volume(p->sum_axes, p->sum);
-    for (int64_t term = 0; term < terms; term++) {
-        const int64_t a_term = a_at + offset_of(term, p->sum_axes, p->sum, p->a_sum);
-        const int64_t b_term = b_at + offset_of(term, p->sum_axes, p->sum, p->b_sum);
+    const int place = (t->m < p->tile_m ? LAST_M : 0) | (t->n < p->tile_n ? LAST_N : 0);
+    for (int64_t term = t->first; term < t->end; term++) {
+        const int64_t a_term = t->a + offset_of(term, p->sum_axes, p->sum, p->a_sum);
+        const int64_t b_term = t->b + offset_of(term, p->sum_axes, p->sum, p->b_sum);
         const reel__matrix a = {p->a + element * a_term, p->a_row, p->a_column};
         const reel__matrix b = {p->b + element * b_term, p->b_row, p->b_column};
-        const bool accumulate = p->accumulate || term > 0;
+        const bool accumulate = t->accumulate || term > t->first;
+        void *const c = t->c;
         if (p->dtype == REEL_F64)
-            reel__gemm_f64(m, n, p->k, 1, a, b, (double *)(void *)c, p->c_row, accumulate);
+            reel__gemm_f64(t->m, t->n, p->k, 1, a, b, c, p->c_row, accumulate);
         else if (p->dtype == REEL_BF16)
-            reel__gemm_bf16(p->ctx,
-                            p->plans[(m < p->tile_m ? LAST_M : 0) | (n < p->tile_n ? LAST_N : 0) |
-                                     (term > 0 ? LATER_TERM : 0)],
-                            a.data, b.data, c, p->scratch + reel__thread_index() * p->scratch_bytes);
+            reel__gemm_bf16(p->ctx, p->plans[place | (accumulate ? ACCUMULATE : 0)], a.data, b.data, c,
+                            p->scratch + (size_t)reel__thread_index() * p->scratch_bytes);
         else
-            reel__gemm_f32(m, n, p->k, 1, a, b, (float *)(void *)c, p->c_row, accumulate);
+            reel__gemm_f32(t->m, t->n, p->k, 1, a, b, c, p->c_row, accumulate);
     }
 }
 
 static void compute_tiles(int64_t begin, int64_t end, void *arg) {
-    for (int64_t tile = begin; tile < end; tile++)
-        compute_tile(arg, tile);
+    for (int64_t index = begin; index < end; index++) {
+        const tile t = tile_of(arg, index);
+        compute_tile(arg, &t);
+    }
+}
+
+/* c += the slices' sums, elements begin .. end-1 */
+static void add_slices(int64_t begin, int64_t end, void *arg) {
+    const product *p = arg;
+    for (int64_t slice = 1; slice < p->slices; slice++) {
+        const char *from = p->partial + (slice - 1) * slice_bytes(p);
+        if (p->c_dtype == REEL_F64)
+            for (int64_t i = begin; i < end; i++)
+                ((double *)(void *)p->c)[i] += ((const double *)(const void *)from)[i];
+        else
+            for (int64_t i = begin; i < end; i++)
+                ((float *)(void *)p->c)[i] += ((const float *)(const void *)from)[i];
+    }
 }
 
 /* The product as tiles, none of them computed. */
@@ -150,11 +204,27 @@ static product plan(const reel_context *ctx, const reel_tensor *a, const reel_te
     return p;
 }
 
-static void run(const reel_context *ctx, product *p) {
-    reel__parallel_for(ctx, volume(p->batch_axes, p->batch) * p->tiles_m * p->tiles_n, 1, compute_tiles, p);
+static void run(reel_context *ctx, product *p) {
+    enum { ELEMENTS = 1 << 12 };
+    const int64_t tiles = volume(p->batch_axes, p->batch) * p->tiles_m * p->tiles_n * p->slices;
+    reel__storage *partial = NULL;
+    if (p->slices > 1) {
+        const size_t bytes = (size_t)((p->slices - 1) * slice_bytes(p));
+        partial = reel__storage_new(ctx, bytes);
+        if (!partial) {
+            reel__error(ctx, REEL_ERROR_MEMORY, "matmul", "no memory for partial sums of %zu bytes", bytes);
+            return;
+        }
+        p->partial = partial->data;
+    }
+    reel__parallel_for(ctx, tiles, 1, compute_tiles, p);
+    if (!partial)
+        return;
+    reel__parallel_for(ctx, p->m * p->n, ELEMENTS, add_slices, p);
+    reel__storage_release(ctx, partial);
 }
 
-static void multiply(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
+static void multiply(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
                      bool accumulate) {
     product p = plan(ctx, a, b, c, accumulate);
     run(ctx, &p);
@@ -212,22 +282,27 @@ static void multiply_by_f32(reel_context *ctx, const reel_tensor *a, const reel_
 
 /* Finds the plans of all tiles and scratch memory for the threads; NULL with the error kept. */
 static reel__storage *prepare_bf16(reel_context *ctx, product *p) {
-    reel__bf16_shape shapes[BF16_PLANS];
-    const int64_t last_m = p->m - (p->tiles_m - 1) * p->tile_m, last_n = p->n - (p->tiles_n - 1) * p->tile_n;
-    const int count = volume(p->sum_axes, p->sum) > 1 ? BF16_PLANS : LATER_TERM;
-    reel__bf16_shape shape = {.k = p->k, .c_row = p->c_row, .c_is_f32 = p->c_dtype == REEL_F32};
+    reel__bf16_shape shapes[BF16_PLANS], shape = {.k = p->k, .c_row = p->c_row};
+    const reel__bf16_plan *plans[BF16_PLANS];
+    int index[BF16_PLANS], count = 0;
+    shape.c_is_f32 = p->c_dtype == REEL_F32;
     reel__blas_strides(p->m, p->k, p->a_row, p->a_column, &shape.a_row, &shape.a_column);
     reel__blas_strides(p->k, p->n, p->b_row, p->b_column, &shape.b_row, &shape.b_column);
-    for (int i = 0; i < count; i++) {
-        shape.m = i & LAST_M ? last_m : p->tile_m;
-        shape.n = i & LAST_N ? last_n : p->tile_n;
-        shape.accumulate = p->accumulate || (i & LATER_TERM);
-        shapes[i] = shape;
+    for (int i = 0; i < BF16_PLANS; i++) {
+        shape.m = i & LAST_M ? p->m - (p->tiles_m - 1) * p->tile_m : p->tile_m;
+        shape.n = i & LAST_N ? p->n - (p->tiles_n - 1) * p->tile_n : p->tile_n;
+        shape.accumulate = (i & ACCUMULATE) != 0;
+        const bool used = shape.accumulate ? p->accumulate || p->terms > 1 : !p->accumulate || p->slices > 1;
+        if (!used)
+            continue;
+        shapes[count] = shape;
+        index[count++] = i;
     }
-    if (!reel__bf16_plans(ctx, "matmul", count, shapes, p->plans))
+    if (!reel__bf16_plans(ctx, "matmul", count, shapes, plans))
         return NULL;
     for (int i = 0; i < count; i++) {
-        const size_t bytes = reel__bf16_scratch(p->plans[i]);
+        const size_t bytes = reel__bf16_scratch(plans[i]);
+        p->plans[index[i]] = plans[i];
         p->scratch_bytes = bytes > p->scratch_bytes ? bytes : p->scratch_bytes;
     }
     p->scratch_bytes = (p->scratch_bytes + PAGE - 1) / PAGE * PAGE; /* threads share no cache line */
