@@ -46,15 +46,16 @@ void reel_swiglu_declare(reel_parameters *p, reel_swiglu_layer *layer, const cha
 }
 
 reel_tensor *reel_swiglu_apply(reel_context *ctx, const reel_swiglu_layer *layer, reel_tensor *x) {
-    reel_tensor *gate_up = reel_linear_apply(ctx, &layer->gate_up_proj, x);                /* (B, T, 2 I) */
-    return reel_linear_apply(ctx, &layer->down_proj, reel_swiglu(ctx, gate_up, FEATURES)); /* (B, T, D) */
+    reel_tensor *w_down = reel_cast(ctx, layer->down_proj.weight, x->dtype); /* (D, I) */
+    reel_tensor *gate_up = reel_linear_apply(ctx, &layer->gate_up_proj, x);  /* (B, T, 2 I) */
+    return reel_swiglu_linear(ctx, gate_up, w_down, FEATURES);               /* (B, T, D) */
 }
 
 reel_tensor *reel_swiglu_apply_tokens(reel_context *ctx, const reel_swiglu_layer *layer, reel_tensor *x) {
     reel_tensor *w_gate_up = reel_cast(ctx, layer->gate_up_proj.weight, x->dtype); /* (2 I, T) */
     reel_tensor *w_down = reel_cast(ctx, layer->down_proj.weight, x->dtype);       /* (T, I) */
     reel_tensor *gate_up = reel_matmul(ctx, w_gate_up, x);                         /* (B, 2 I, D) */
-    return reel_matmul(ctx, w_down, reel_swiglu(ctx, gate_up, TOKENS));            /* (B, T, D) */
+    return reel_swiglu_linear(ctx, gate_up, w_down, TOKENS);                       /* (B, T, D) */
 }
 
 /* ---- attention ---- */

@@ -25,7 +25,22 @@ void REEL_CPU(swiglu_backward)(const reel_context *ctx, const reel_tensor *x, in
                NULL);
 }
 
+void REEL_CPU(swiglu_again_backward)(const reel_context *ctx, const reel_tensor *x, int axis, reel_tensor *dy,
+                                     reel_tensor *dx, int accumulate) {
+    const int64_t half = x->shape[axis] / 2;
+    const reel_tensor gate = reel__part(x, axis, 0, half), up = reel__part(x, axis, half, half);
+    const reel_tensor dgate = reel__part(dx, axis, 0, half), dup = reel__part(dx, axis, half, half);
+    reel__loop(ctx, 5, (const reel_tensor *[]){&dgate, &dup, &gate, &up, dy},
+               accumulate ? BY_DTYPE(x->dtype, swiglu_again_add) : BY_DTYPE(x->dtype, swiglu_again_set),
+               NULL);
+}
+
 #else /* the template: one run of n elements per function; the first loop is the one that vectorises */
+
+/* silu(g) u */
+REEL_ALWAYS_INLINE REAL NAME(gated)(REAL g, REAL u) {
+    return g * MATH(gate)(g) * u;
+}
 
 static void NAME(swiglu_run)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
     STORED *REEL_RESTRICT y = (STORED *)(void *)at[0];
@@ -34,43 +49,56 @@ static void NAME(swiglu_run)(int64_t n, char *const *at, const int64_t *step, co
     (void)arg;
     if (step[0] == 1 && step[1] == 1 && step[2] == 1)
         for (int64_t i = 0; i < n; i++)
-            STORE(y + i, MATH(silu)(LOAD(gate + i)) * LOAD(up + i));
+            STORE(y + i, NAME(gated)(LOAD(gate + i), LOAD(up + i)));
     else
         for (int64_t i = 0; i < n; i++)
-            STORE(y + i * step[0], MATH(silu)(LOAD(gate + i * step[1])) * LOAD(up + i * step[2]));
+            STORE(y + i * step[0], NAME(gated)(LOAD(gate + i * step[1]), LOAD(up + i * step[2])));
 }
 
 REEL_ALWAYS_INLINE void NAME(swiglu_slope)(STORED *dgate, STORED *dup, const STORED *gate, const STORED *up,
-                                           const STORED *dy, int accumulate) {
-    const REAL g = LOAD(gate), s = MATH(sigmoid)(g);
-    const REAL to_gate = LOAD(dy) * LOAD(up) * (s * (1 + g * (1 - s))), to_up = LOAD(dy) * (g * s);
+                                           STORED *dy, int accumulate, int again) {
+    const REAL g = LOAD(gate), u = LOAD(up), d = LOAD(dy), s = MATH(gate)(g);
+    const REAL to_gate = d * u * (s * (1 + g * (1 - s))), to_up = d * (g * s);
     STORE(dgate, accumulate ? LOAD(dgate) + to_gate : to_gate);
     STORE(dup, accumulate ? LOAD(dup) + to_up : to_up);
+    if (again)
+        STORE(dy, g * s * u);
 }
 
-REEL_ALWAYS_INLINE void NAME(swiglu_slopes)(int64_t n, char *const *at, const int64_t *step, int accumulate) {
+REEL_ALWAYS_INLINE void NAME(swiglu_slopes)(int64_t n, char *const *at, const int64_t *step, int accumulate,
+                                            int again) {
     STORED *REEL_RESTRICT dgate = (STORED *)(void *)at[0];
     STORED *REEL_RESTRICT dup = (STORED *)(void *)at[1];
     const STORED *REEL_RESTRICT gate = (const STORED *)(const void *)at[2];
     const STORED *REEL_RESTRICT up = (const STORED *)(const void *)at[3];
-    const STORED *REEL_RESTRICT dy = (const STORED *)(const void *)at[4];
+    STORED *REEL_RESTRICT dy = (STORED *)(void *)at[4];
     if (step[0] == 1 && step[1] == 1 && step[2] == 1 && step[3] == 1 && step[4] == 1)
         for (int64_t i = 0; i < n; i++)
-            NAME(swiglu_slope)(dgate + i, dup + i, gate + i, up + i, dy + i, accumulate);
+            NAME(swiglu_slope)(dgate + i, dup + i, gate + i, up + i, dy + i, accumulate, again);
     else
         for (int64_t i = 0; i < n;
              i++, dgate += step[0], dup += step[1], gate += step[2], up += step[3], dy += step[4])
-            NAME(swiglu_slope)(dgate, dup, gate, up, dy, accumulate);
+            NAME(swiglu_slope)(dgate, dup, gate, up, dy, accumulate, again);
 }
 
 static void NAME(swiglu_slope_set)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
     (void)arg;
-    NAME(swiglu_slopes)(n, at, step, 0);
+    NAME(swiglu_slopes)(n, at, step, 0, 0);
 }
 
 static void NAME(swiglu_slope_add)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
     (void)arg;
-    NAME(swiglu_slopes)(n, at, step, 1);
+    NAME(swiglu_slopes)(n, at, step, 1, 0);
+}
+
+static void NAME(swiglu_again_set)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
+    (void)arg;
+    NAME(swiglu_slopes)(n, at, step, 0, 1);
+}
+
+static void NAME(swiglu_again_add)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
+    (void)arg;
+    NAME(swiglu_slopes)(n, at, step, 1, 1);
 }
 
 #endif

@@ -27,6 +27,9 @@ REEL_KERNEL(norm_parameters_backward,
 REEL_KERNEL(swiglu, (const reel_context *ctx, const reel_tensor *x, int axis, reel_tensor *y))
 REEL_KERNEL(swiglu_backward, (const reel_context *ctx, const reel_tensor *x, int axis, const reel_tensor *dy,
                               reel_tensor *dx, int accumulate))
+/* the same with dy row-major, and y is written over dy */
+REEL_KERNEL(swiglu_again_backward, (const reel_context *ctx, const reel_tensor *x, int axis, reel_tensor *dy,
+                                    reel_tensor *dx, int accumulate))
 
 /* y = x cos + rotate_half(x) sin, or its transpose when inverse is set; x (..., T, H, d) any strides but 1
  * along d; cosine and sine row-major, f32 (f64 for f64) */

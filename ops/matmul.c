@@ -8,14 +8,14 @@
 #include "broadcast.h"
 #include "kernels.h"
 #include "loop.h"
+#include "product.h"
 #include "tape.h"
 #include <reel/ops.h>
 
 #include <limits.h>
 #include <string.h>
 
-/* Headers by value: nothing below needs a place on the tape. */
-static reel_tensor transposed(reel_tensor x) {
+reel_tensor reel__transposed(reel_tensor x) {
     const int last = x.rank - 1;
     const int64_t shape = x.shape[last], stride = x.stride[last];
     x.shape[last] = x.shape[last - 1];
@@ -33,8 +33,7 @@ static reel_tensor with_batch(const reel_tensor *x, const reel__shape *batch) {
     return reel__broadcast(x, batch->rank + 2, full);
 }
 
-/* x, or a row-major copy of it where a BLAS cannot read its last two axes in place. */
-static reel_tensor *readable(reel_context *ctx, reel_tensor *x) {
+reel_tensor *reel__readable(reel_context *ctx, reel_tensor *x) {
     const int last = x->rank - 1;
     if (reel__blas_readable(x->shape[last - 1], x->shape[last], x->stride[last - 1], x->stride[last]))
         return x;
@@ -49,8 +48,7 @@ static bool leading_axes(reel_context *ctx, reel_tensor a, reel_tensor b, reel__
     return reel__broadcast_with(ctx, "matmul", shape, &a) && reel__broadcast_with(ctx, "matmul", shape, &b);
 }
 
-/* c = a b or c += a b; c lacks, or has of size 1, the leading axes that it is the sum over. */
-static void multiply(reel_context *ctx, reel_tensor a, reel_tensor b, reel_tensor *c, bool accumulate) {
+void reel__multiply(reel_context *ctx, reel_tensor a, reel_tensor b, reel_tensor *c, bool accumulate) {
     reel__shape batch;
     if (reel__failed(ctx) || reel_elements(c) == 0 || !leading_axes(ctx, a, b, &batch) ||
         !reel__blas_prepare(ctx, "matmul"))
@@ -71,14 +69,14 @@ static void multiply(reel_context *ctx, reel_tensor a, reel_tensor b, reel_tenso
 
 /* da += dc b^T, db += a^T dc; summed over the axes along which a or b was broadcast */
 static void matmul_backward(reel_context *ctx, const reel_node *node) {
-    reel_tensor *dc = readable(ctx, node->grad);
+    reel_tensor *dc = reel__readable(ctx, node->grad);
     const reel_tensor *a = node->saved[0], *b = node->saved[1];
     const reel__gradient da = reel__wide_gradient_of(ctx, node, 0);
     if (da.to)
-        multiply(ctx, *dc, transposed(*b), da.to, da.accumulate);
+        reel__multiply(ctx, *dc, reel__transposed(*b), da.to, da.accumulate);
     const reel__gradient db = reel__wide_gradient_of(ctx, node, 1);
     if (db.to)
-        multiply(ctx, transposed(*a), *dc, db.to, db.accumulate);
+        reel__multiply(ctx, reel__transposed(*a), *dc, db.to, db.accumulate);
 }
 
 /* The shape of a b, or false with the error kept. */
@@ -111,9 +109,9 @@ reel_tensor *reel_matmul(reel_context *ctx, reel_tensor *a, reel_tensor *b) {
     if (!reel__check_float(ctx, "matmul", a) || !reel__check_float(ctx, "matmul", b) ||
         !product_shape(ctx, a, b, &shape))
         return ctx->void_tensor;
-    reel_tensor *const a_read = readable(ctx, a), *const b_read = readable(ctx, b);
+    reel_tensor *const a_read = reel__readable(ctx, a), *const b_read = reel__readable(ctx, b);
     reel_tensor *c = reel__result(ctx, a->dtype, shape.rank, shape.size);
-    multiply(ctx, *a_read, *b_read, c, false);
+    reel__multiply(ctx, *a_read, *b_read, c, false);
     return REEL_RECORD(ctx, c, .op = "matmul", .backward = matmul_backward, .inputs = {a, b},
                        .saved = {a_read, b_read});
 }
@@ -123,14 +121,14 @@ reel_tensor *reel_matmul(reel_context *ctx, reel_tensor *a, reel_tensor *b) {
 
 /* dx += dy W, dW += dy^T x, summed over all leading axes, db += sum dy */
 static void linear_backward(reel_context *ctx, const reel_node *node) {
-    reel_tensor *dy = readable(ctx, node->grad);
+    reel_tensor *dy = reel__readable(ctx, node->grad);
     const reel_tensor *x = node->saved[0], *weight = node->saved[1];
     const reel__gradient dx = reel__wide_gradient_of(ctx, node, 0);
     if (dx.to)
-        multiply(ctx, *dy, *weight, dx.to, dx.accumulate);
+        reel__multiply(ctx, *dy, *weight, dx.to, dx.accumulate);
     const reel__gradient dw = reel__wide_gradient_of(ctx, node, 1);
     if (dw.to)
-        multiply(ctx, transposed(*dy), *x, dw.to, dw.accumulate);
+        reel__multiply(ctx, reel__transposed(*dy), *x, dw.to, dw.accumulate);
     const reel__gradient db = reel__wide_gradient_of(ctx, node, 2);
     if (db.to)
         REEL_DISPATCH(ctx, sum, (ctx, dy, 1, db.to, db.accumulate));
@@ -162,7 +160,7 @@ reel_tensor *reel_linear(reel_context *ctx, reel_tensor *x, reel_tensor *weight,
         reel_tensor *row = reel_reshape(ctx, x, REEL_SHAPE(1, x->shape[0]));
         return reel_reshape(ctx, reel_linear(ctx, row, weight, bias), REEL_SHAPE(weight->shape[0]));
     }
-    reel_tensor *const x_read = readable(ctx, x), *const w_read = readable(ctx, weight);
+    reel_tensor *const x_read = reel__readable(ctx, x), *const w_read = reel__readable(ctx, weight);
     int64_t shape[REEL_MAX_RANK];
     memcpy(shape, x->shape, sizeof shape);
     shape[x->rank - 1] = weight->shape[0];
@@ -171,7 +169,7 @@ reel_tensor *reel_linear(reel_context *ctx, reel_tensor *x, reel_tensor *weight,
         const reel_tensor rows = reel__broadcast(bias, y->rank, y->shape);
         reel__copy_values(ctx, y, &rows, false);
     }
-    multiply(ctx, *x_read, transposed(*w_read), y, bias != NULL);
+    reel__multiply(ctx, *x_read, reel__transposed(*w_read), y, bias != NULL);
     return REEL_RECORD(ctx, y, .op = "linear", .backward = linear_backward, .inputs = {x, weight, bias},
                        .saved = {x_read, w_read});
 }

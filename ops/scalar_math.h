@@ -19,17 +19,23 @@ REEL_SCALAR double reel__exp_f64(double x) {
     return exp(x);
 }
 
+/* Where e^x is a normal float; beyond it is 0 and infinity. */
+#define REEL__EXP_SMALLEST (-87.33654f)
+#define REEL__EXP_LARGEST  88.72283f
+
+REEL_SCALAR float reel__exp_bounded_f32(float x) {
+    const float bounded = x < REEL__EXP_SMALLEST ? REEL__EXP_SMALLEST : x;
+    return bounded > REEL__EXP_LARGEST ? REEL__EXP_LARGEST : bounded;
+}
+
 /* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, e^r by a polynomial of degree 6 (Cephes expf's
- * coefficients, S. Moshier); below -87.3 it is 0 and above 88.7 infinity. Error at most 2 ulp. */
-REEL_SCALAR float reel__exp_f32(float x) {
-    const float largest = 88.72283f, smallest = -87.33654f;
+ * coefficients, S. Moshier), for x inside the bounds. Error at most 2 ulp. */
+REEL_SCALAR float reel__exp_inside_f32(float x) {
     const float log2_e = 1.44269504f, ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
     const float to_integer = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
-    float bounded = x < smallest ? smallest : x;
-    bounded = bounded > largest ? largest : bounded;
-    const float shifted = bounded * log2_e + to_integer;
+    const float shifted = x * log2_e + to_integer;
     const float n = shifted - to_integer;
-    const float r = (bounded - n * ln2_high) - n * ln2_low;
+    const float r = (x - n * ln2_high) - n * ln2_low;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -43,9 +49,22 @@ REEL_SCALAR float reel__exp_f32(float x) {
     bits += (int32_t)((uint32_t)exponent << 23); /* the bits of to_integer above n fall off at the left */
     float y;
     memcpy(&y, &bits, sizeof y);
-    y = x < smallest ? 0.0f : y;
-    y = x > largest ? INFINITY : y;
+    return y;
+}
+
+REEL_SCALAR float reel__exp_f32(float x) {
+    float y = reel__exp_inside_f32(reel__exp_bounded_f32(x));
+    y = x < REEL__EXP_SMALLEST ? 0.0f : y;
+    y = x > REEL__EXP_LARGEST ? INFINITY : y;
     return x != x ? x : y;
+}
+
+/* 1 / (1 + e^-x) as a factor of x: any number where x is not one, less than 10^-38 where that is 0. */
+REEL_SCALAR double reel__gate_f64(double x) {
+    return 1 / (1 + reel__exp_f64(-x));
+}
+REEL_SCALAR float reel__gate_f32(float x) {
+    return 1 / (1 + reel__exp_inside_f32(reel__exp_bounded_f32(-x)));
 }
 
 #define REEL__SCALAR_MATH(S, real, LOG, SQRT, TANH, ERF, POW)                                                \

@@ -208,6 +208,65 @@ void op_case_swiglu(op_case *c) {
     };
 }
 
+/* ---- swiglu_linear: v->n = {axis} ---------------------------------------------------------------------- */
+
+static reel_tensor *call_swiglu_linear(reel_context *ctx, reel_tensor *const *in, const op_variant *v) {
+    return reel_swiglu_linear(ctx, in[0], in[1], (int)v->n[0]);
+}
+
+/* y[o] = sum_i weight[o, i] swiglu(x)[i] along the axis */
+static void reference_swiglu_linear(const op_variant *v, const op_array *in, op_array *y) {
+    const op_array *x = &in[0], *weight = &in[1];
+    const op_axis a = op_around(x, v->n[0]);
+    const int64_t I = a.n / 2, O = weight->shape[0];
+    int64_t shape[REEL_MAX_RANK];
+    for (int i = 0; i < x->rank; i++)
+        shape[i] = i == a.axis ? O : x->shape[i];
+    op_shape(y, x->rank, shape);
+    for (int64_t outer = 0; outer < a.outer; outer++)
+        for (int64_t inner = 0; inner < a.inner; inner++)
+            for (int64_t o = 0; o < O; o++) {
+                double sum = 0;
+                for (int64_t i = 0; i < I; i++) {
+                    const double g = x->values[(outer * a.n + i) * a.inner + inner];
+                    const double u = x->values[(outer * a.n + I + i) * a.inner + inner];
+                    sum += weight->values[o * I + i] * (g / (1 + exp(-g)) * u);
+                }
+                y->values[(outer * O + o) * a.inner + inner] = sum;
+            }
+}
+
+void op_case_swiglu_linear(op_case *c);
+void op_case_swiglu_linear(op_case *c) {
+    /* swiglu, whose rounding the product sums; a gradient of the weight sums up to 1057 terms of size up to 8
+     */
+    *c = (op_case){
+        .call = call_swiglu_linear,
+        .reference = reference_swiglu_linear,
+        .forward = {128, 128, 16},
+        .backward = {128, 128, 16},
+        .variants =
+            {
+                {"last axis", {{OP_SHAPE(3, 6), .low = -4, .high = 4}, {OP_SHAPE(5, 3)}}, .n = {-1}},
+                {"second to last axis", {{OP_SHAPE(2, 6, 3)}, {OP_SHAPE(4, 3)}}, .n = {-2}},
+                {"first of two axes", {{OP_SHAPE(4, 3)}, {OP_SHAPE(3, 2)}}, .n = {0}},
+                {"one pair", {{OP_SHAPE(1, 2)}, {OP_SHAPE(1, 1)}}, .n = {1}},
+                {"no rows", {{OP_SHAPE(0, 4)}, {OP_SHAPE(3, 2)}}, .n = {1}},
+                {"large rows", {{OP_SHAPE(150, 302)}, {OP_SHAPE(97, 151)}}, .n = {1}, .large = true},
+                {"large columns", {{OP_SHAPE(7, 74, 151)}, {OP_SHAPE(33, 37)}}, .n = {1}, .large = true},
+            },
+        .refusals =
+            {
+                {"odd axis", {{OP_SHAPE(3, 5)}, {OP_SHAPE(3, 2)}}, .n = {1}},
+                {"axis", {{OP_SHAPE(3, 4)}, {OP_SHAPE(3, 2)}}, .n = {2}},
+                {"third to last axis", {{OP_SHAPE(4, 3, 2)}, {OP_SHAPE(3, 2)}}, .n = {0}},
+                {"rank 1", {{OP_SHAPE(4)}, {OP_SHAPE(3, 2)}}, .n = {0}},
+                {"inner sizes", {{OP_SHAPE(3, 4)}, {OP_SHAPE(3, 4)}}, .n = {1}},
+                {"weight of rank 1", {{OP_SHAPE(3, 4)}, {OP_SHAPE(2)}}, .n = {1}},
+            },
+    };
+}
+
 /* ---- rotary -------------------------------------------------------------------------------------------- */
 
 static reel_tensor *call_rotary(reel_context *ctx, reel_tensor *const *in, const op_variant *v) {

@@ -134,6 +134,15 @@ REEL_API reel_tensor *reel_layer_norm(reel_context *ctx, reel_tensor *x, reel_te
                                       reel_tensor *bias, int axis, double eps);
 /* Gated activation (Shazeer 2020): the first half of the axis is the gate g, the second u; y = silu(g) u. */
 REEL_API reel_tensor *reel_swiglu(reel_context *ctx, reel_tensor *x, int axis);
+
+/* The second half of a gated MLP: a linear map of swiglu(x) along the axis, which is the last or the second
+ * to last. weight is [out, in] with in half the axis' size.
+ *
+ *     last            x (..., 2 in)       y (..., out)       y = swiglu(x) weight^T
+ *     second to last  x (..., 2 in, D)    y (..., out, D)    y = weight swiglu(x)
+ *
+ * swiglu(x) is not kept for the gradient but made again, which saves a third of such an MLP's memory. */
+REEL_API reel_tensor *reel_swiglu_linear(reel_context *ctx, reel_tensor *x, reel_tensor *weight, int axis);
 /* Rotary embedding (Su et al. 2021), halves convention: x (..., T, H, d), cosine and sine (T, d) in f32 or
  * f64, y = x cos + rotate_half(x) sin, rotate_half((a, b)) = (-b, a). d is even. */
 REEL_API reel_tensor *reel_rotary(reel_context *ctx, reel_tensor *x, reel_tensor *cosine, reel_tensor *sine);
