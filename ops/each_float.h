@@ -5,12 +5,14 @@
  *   NAME(f)  f_f64, f_f32, f_bf16
  *   LOAD(p)  *p as REAL;  STORE(p, v)  *p = v rounded
  *   MATH(f)  reel__f_f64 or reel__f_f32, from scalar_math.h
+ *   LOAD_VECTOR(p, n), STORE_VECTOR(p, v, n)   up to LANES elements, from vector.h; f64 has none
  *
  * So a loop is written once, in a file that reads without backslashes. Such a file has two halves: the frame,
  * seen when REAL is not defined, and the template, seen when it is. No include guard: it is included again.
  */
 #include "bf16.h"
 #include "scalar_math.h"
+#include "vector.h"
 
 #define REEL__PASTE(a, b) a##b
 
@@ -28,23 +30,31 @@
 #undef LOAD
 #undef STORE
 
-#define STORED      float
-#define REAL        float
-#define NAME(f)     REEL__PASTE(f, _f32)
-#define MATH(f)     reel__##f##_f32
-#define LOAD(p)     (*(p))
-#define STORE(p, v) (*(p) = (v))
+#define STORED       float
+#define REAL         float
+#define NAME(f)      REEL__PASTE(f, _f32)
+#define MATH(f)      reel__##f##_f32
+#define LOAD(p)      (*(p))
+#define STORE(p, v)  (*(p) = (v))
+#define LOAD_VECTOR  reel__v_load_f32
+#define STORE_VECTOR reel__v_store_f32
 #include REEL_EACH_FLOAT
+#undef LOAD_VECTOR
+#undef STORE_VECTOR
 #undef STORED
 #undef NAME
 #undef LOAD
 #undef STORE
 
-#define STORED      reel_bf16
-#define NAME(f)     REEL__PASTE(f, _bf16)
-#define LOAD(p)     reel__from_bf16(*(p))
-#define STORE(p, v) (*(p) = reel__to_bf16(v))
+#define STORED       reel_bf16
+#define NAME(f)      REEL__PASTE(f, _bf16)
+#define LOAD(p)      reel__from_bf16(*(p))
+#define STORE(p, v)  (*(p) = reel__to_bf16(v))
+#define LOAD_VECTOR  reel__v_load_bf16
+#define STORE_VECTOR reel__v_store_bf16
 #include REEL_EACH_FLOAT
+#undef LOAD_VECTOR
+#undef STORE_VECTOR
 #undef STORED
 #undef REAL
 #undef NAME

@@ -35,26 +35,62 @@ void REEL_CPU(swiglu_again_backward)(const reel_context *ctx, const reel_tensor 
                NULL);
 }
 
-#else /* the template: one run of n elements per function; the first loop is the one that vectorises */
+#else /* the template: one run of n elements per function */
 
 /* silu(g) u */
 REEL_ALWAYS_INLINE REAL NAME(gated)(REAL g, REAL u) {
     return g * MATH(gate)(g) * u;
 }
 
-static void NAME(swiglu_run)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
+static void NAME(swiglu_strided)(int64_t n, char *const *at, const int64_t *step) {
     STORED *REEL_RESTRICT y = (STORED *)(void *)at[0];
     const STORED *REEL_RESTRICT gate = (const STORED *)(const void *)at[1];
     const STORED *REEL_RESTRICT up = (const STORED *)(const void *)at[2];
-    (void)arg;
-    if (step[0] == 1 && step[1] == 1 && step[2] == 1)
-        for (int64_t i = 0; i < n; i++)
-            STORE(y + i, NAME(gated)(LOAD(gate + i), LOAD(up + i)));
-    else
-        for (int64_t i = 0; i < n; i++)
-            STORE(y + i * step[0], NAME(gated)(LOAD(gate + i * step[1]), LOAD(up + i * step[2])));
+    for (int64_t i = 0; i < n; i++)
+        STORE(y + i * step[0], NAME(gated)(LOAD(gate + i * step[1]), LOAD(up + i * step[2])));
 }
 
+#ifdef LOAD_VECTOR
+REEL_ALWAYS_INLINE void NAME(swiglu_vector)(STORED *y, const STORED *gate, const STORED *up, int64_t n) {
+    const reel__vector g = LOAD_VECTOR(gate, n);
+    STORE_VECTOR(y, g * reel__v_gate(g) * LOAD_VECTOR(up, n), n);
+}
+
+REEL_ALWAYS_INLINE void NAME(swiglu_slope_vector)(STORED *dgate, STORED *dup, const STORED *gate,
+                                                  const STORED *up, STORED *dy, int64_t n, int accumulate,
+                                                  int again) {
+    const reel__vector g = LOAD_VECTOR(gate, n), u = LOAD_VECTOR(up, n), d = LOAD_VECTOR(dy, n);
+    const reel__vector one = reel__v_set(1), s = reel__v_gate(g), silu = g * s;
+    reel__vector to_gate = d * u * (s * (one + g * (one - s))), to_up = d * silu;
+    if (accumulate) {
+        to_gate += LOAD_VECTOR(dgate, n);
+        to_up += LOAD_VECTOR(dup, n);
+    }
+    STORE_VECTOR(dgate, to_gate, n);
+    STORE_VECTOR(dup, to_up, n);
+    if (again)
+        STORE_VECTOR(dy, silu * u, n);
+}
+#endif
+
+static void NAME(swiglu_run)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
+    (void)arg;
+#ifdef LOAD_VECTOR
+    if (step[0] == 1 && step[1] == 1 && step[2] == 1) {
+        STORED *y = (STORED *)(void *)at[0];
+        const STORED *gate = (const STORED *)(const void *)at[1], *up = (const STORED *)(const void *)at[2];
+        int64_t i = 0;
+        for (; i + REEL__LANES <= n; i += REEL__LANES)
+            NAME(swiglu_vector)(y + i, gate + i, up + i, REEL__LANES);
+        if (i < n)
+            NAME(swiglu_vector)(y + i, gate + i, up + i, n - i);
+        return;
+    }
+#endif
+    NAME(swiglu_strided)(n, at, step);
+}
+
+/* With `again`, dy becomes silu(g) u. */
 REEL_ALWAYS_INLINE void NAME(swiglu_slope)(STORED *dgate, STORED *dup, const STORED *gate, const STORED *up,
                                            STORED *dy, int accumulate, int again) {
     const REAL g = LOAD(gate), u = LOAD(up), d = LOAD(dy), s = MATH(gate)(g);
@@ -62,23 +98,29 @@ REEL_ALWAYS_INLINE void NAME(swiglu_slope)(STORED *dgate, STORED *dup, const STO
     STORE(dgate, accumulate ? LOAD(dgate) + to_gate : to_gate);
     STORE(dup, accumulate ? LOAD(dup) + to_up : to_up);
     if (again)
-        STORE(dy, g * s * u);
+        STORE(dy, NAME(gated)(g, u));
 }
 
 REEL_ALWAYS_INLINE void NAME(swiglu_slopes)(int64_t n, char *const *at, const int64_t *step, int accumulate,
                                             int again) {
-    STORED *REEL_RESTRICT dgate = (STORED *)(void *)at[0];
-    STORED *REEL_RESTRICT dup = (STORED *)(void *)at[1];
-    const STORED *REEL_RESTRICT gate = (const STORED *)(const void *)at[2];
-    const STORED *REEL_RESTRICT up = (const STORED *)(const void *)at[3];
-    STORED *REEL_RESTRICT dy = (STORED *)(void *)at[4];
-    if (step[0] == 1 && step[1] == 1 && step[2] == 1 && step[3] == 1 && step[4] == 1)
-        for (int64_t i = 0; i < n; i++)
-            NAME(swiglu_slope)(dgate + i, dup + i, gate + i, up + i, dy + i, accumulate, again);
-    else
-        for (int64_t i = 0; i < n;
-             i++, dgate += step[0], dup += step[1], gate += step[2], up += step[3], dy += step[4])
-            NAME(swiglu_slope)(dgate, dup, gate, up, dy, accumulate, again);
+    STORED *dgate = (STORED *)(void *)at[0], *dup = (STORED *)(void *)at[1];
+    const STORED *gate = (const STORED *)(const void *)at[2], *up = (const STORED *)(const void *)at[3];
+    STORED *dy = (STORED *)(void *)at[4];
+#ifdef LOAD_VECTOR
+    if (step[0] == 1 && step[1] == 1 && step[2] == 1 && step[3] == 1 && step[4] == 1) {
+        int64_t i = 0;
+        for (; i + REEL__LANES <= n; i += REEL__LANES)
+            NAME(swiglu_slope_vector)
+        (dgate + i, dup + i, gate + i, up + i, dy + i, REEL__LANES, accumulate, again);
+        if (i < n)
+            NAME(swiglu_slope_vector)
+        (dgate + i, dup + i, gate + i, up + i, dy + i, n - i, accumulate, again);
+        return;
+    }
+#endif
+    for (int64_t i = 0; i < n;
+         i++, dgate += step[0], dup += step[1], gate += step[2], up += step[3], dy += step[4])
+        NAME(swiglu_slope)(dgate, dup, gate, up, dy, accumulate, again);
 }
 
 static void NAME(swiglu_slope_set)(int64_t n, char *const *at, const int64_t *step, const void *arg) {

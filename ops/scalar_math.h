@@ -19,37 +19,44 @@ REEL_SCALAR double reel__exp_f64(double x) {
     return exp(x);
 }
 
-/* Where e^x is a normal float; beyond it is 0 and infinity. */
-#define REEL__EXP_SMALLEST (-87.33654f)
-#define REEL__EXP_LARGEST  88.72283f
-
-REEL_SCALAR float reel__exp_bounded_f32(float x) {
-    const float bounded = x < REEL__EXP_SMALLEST ? REEL__EXP_SMALLEST : x;
-    return bounded > REEL__EXP_LARGEST ? REEL__EXP_LARGEST : bounded;
-}
-
 /* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, e^r by a polynomial of degree 6 (Cephes expf's
- * coefficients, S. Moshier), for x inside the bounds. Error at most 2 ulp. */
-REEL_SCALAR float reel__exp_inside_f32(float x) {
-    const float log2_e = 1.44269504f, ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
-    const float to_integer = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
-    const float shifted = x * log2_e + to_integer;
-    const float n = shifted - to_integer;
-    const float r = (x - n * ln2_high) - n * ln2_low;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
+ * coefficients, S. Moshier). Error at most 2 ulp. Beyond the bounds it would be no normal float. */
+#define REEL__EXP_SMALLEST   (-87.33654f)
+#define REEL__EXP_LARGEST    88.72283f
+#define REEL__EXP_LOG2_E     1.44269504f
+#define REEL__EXP_LN2_HIGH   0.693359375f
+#define REEL__EXP_LN2_LOW    (-2.12194440e-4f)
+#define REEL__EXP_TO_INTEGER 12582912.0f /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
+#define REEL__EXP_POLYNOMIAL(r)                                                                              \
+    ((((((1.9875691500e-4f * (r) + 1.3981999507e-3f) * (r) + 8.3334519073e-3f) * (r) + 4.1665795894e-2f) *   \
+           (r) +                                                                                             \
+       1.6666665459e-1f) *                                                                                   \
+          (r) +                                                                                              \
+      5.0000001201e-1f) *                                                                                    \
+         (r) * (r) +                                                                                         \
+     (r) + 1.0f)
+
+/* p 2^n, n the low bits of `shifted`; those of REEL__EXP_TO_INTEGER above them fall off at the left. */
+REEL_SCALAR float reel__times_power_f32(float p, float shifted) {
     int32_t bits, exponent;
     memcpy(&bits, &p, sizeof bits);
     memcpy(&exponent, &shifted, sizeof exponent);
-    bits += (int32_t)((uint32_t)exponent << 23); /* the bits of to_integer above n fall off at the left */
-    float y;
-    memcpy(&y, &bits, sizeof y);
-    return y;
+    bits += (int32_t)((uint32_t)exponent << 23);
+    memcpy(&p, &bits, sizeof p);
+    return p;
+}
+
+/* For x inside the bounds. */
+REEL_SCALAR float reel__exp_inside_f32(float x) {
+    const float shifted = x * REEL__EXP_LOG2_E + REEL__EXP_TO_INTEGER, n = shifted - REEL__EXP_TO_INTEGER;
+    const float r = (x - n * REEL__EXP_LN2_HIGH) - n * REEL__EXP_LN2_LOW;
+    return reel__times_power_f32(REEL__EXP_POLYNOMIAL(r), shifted);
+}
+
+/* NaN becomes a bound. Written as the instructions for minimum and maximum are defined. */
+REEL_SCALAR float reel__exp_bounded_f32(float x) {
+    const float bounded = x > REEL__EXP_SMALLEST ? x : REEL__EXP_SMALLEST;
+    return bounded < REEL__EXP_LARGEST ? bounded : REEL__EXP_LARGEST;
 }
 
 REEL_SCALAR float reel__exp_f32(float x) {

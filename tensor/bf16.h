@@ -14,12 +14,11 @@ static inline float reel__from_bf16(reel_bf16 x) {
 }
 
 static inline reel_bf16 reel__to_bf16(float value) {
+    const uint32_t quiet_nan = 0x7fc0u;
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    const uint32_t quiet = (bits >> 16) | 0x40u; /* keeps a NaN from rounding to infinity */
-    const int is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
-    return (reel_bf16){(uint16_t)(is_nan ? quiet : rounded)};
+    return (reel_bf16){(uint16_t)(value == value ? rounded : quiet_nan)};
 }
 
 #endif

@@ -1,0 +1,192 @@
+/* Vectors of floats in the width of the instruction set being compiled, for the kernels that a compiler does
+ * not turn into good vector code by itself. Arithmetic is written with operators, as GCC and clang have them
+ * for vectors; a width of 1 is a plain float. Loads and stores of fewer than LANES elements see zeros for the
+ * rest, so that the end of a row is computed as its middle is. */
+#ifndef REEL_VECTOR_H
+#define REEL_VECTOR_H
+
+#include "bf16.h"
+#include "scalar_math.h"
+
+#define REEL_VECTOR static inline __attribute__((always_inline, unused))
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#include <immintrin.h>
+enum { REEL__LANES = 16 };
+typedef __m512 reel__vector;
+
+REEL_VECTOR reel__vector reel__v_set(float x) {
+    return _mm512_set1_ps(x);
+}
+REEL_VECTOR reel__vector reel__v_max(reel__vector a, reel__vector b) {
+    return _mm512_max_ps(a, b);
+}
+REEL_VECTOR reel__vector reel__v_min(reel__vector a, reel__vector b) {
+    return _mm512_min_ps(a, b);
+}
+/* p 2^n, n the low bits of `shifted` */
+REEL_VECTOR reel__vector reel__v_scale(reel__vector p, reel__vector shifted) {
+    const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
+}
+REEL_VECTOR float reel__v_sum(reel__vector x) {
+    return _mm512_reduce_add_ps(x);
+}
+REEL_VECTOR float reel__v_largest(reel__vector x) {
+    return _mm512_reduce_max_ps(x);
+}
+REEL_VECTOR __mmask16 reel__v_mask(int64_t n) {
+    return (__mmask16)((1u << n) - 1);
+}
+REEL_VECTOR reel__vector reel__v_load_f32(const float *p, int64_t n) {
+    return n >= REEL__LANES ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(reel__v_mask(n), p);
+}
+REEL_VECTOR void reel__v_store_f32(float *p, reel__vector x, int64_t n) {
+    if (n >= REEL__LANES)
+        _mm512_storeu_ps(p, x);
+    else
+        _mm512_mask_storeu_ps(p, reel__v_mask(n), x);
+}
+REEL_VECTOR reel__vector reel__v_load_bf16(const reel_bf16 *p, int64_t n) {
+    const __m256i bits = n >= REEL__LANES ? _mm256_loadu_si256((const __m256i *)(const void *)p)
+                                          : _mm256_maskz_loadu_epi16(reel__v_mask(n), p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+REEL_VECTOR void reel__v_store_bf16(reel_bf16 *p, reel__vector x, int64_t n) {
+    const __m512i bits = _mm512_castps_si512(x), last = _mm512_srli_epi32(bits, 16);
+    const __m512i half =
+        _mm512_add_epi32(_mm512_set1_epi32(0x7fff), _mm512_and_si512(last, _mm512_set1_epi32(1)));
+    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, half), 16);
+    const __m256i halves =
+        _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, nan, _mm512_set1_epi32(0x7fc0)));
+    if (n >= REEL__LANES)
+        _mm256_storeu_si256((__m256i *)(void *)p, halves);
+    else
+        _mm256_mask_storeu_epi16(p, reel__v_mask(n), halves);
+}
+
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+enum { REEL__LANES = 8 };
+typedef __m256 reel__vector;
+
+REEL_VECTOR reel__vector reel__v_set(float x) {
+    return _mm256_set1_ps(x);
+}
+REEL_VECTOR reel__vector reel__v_max(reel__vector a, reel__vector b) {
+    return _mm256_max_ps(a, b);
+}
+REEL_VECTOR reel__vector reel__v_min(reel__vector a, reel__vector b) {
+    return _mm256_min_ps(a, b);
+}
+REEL_VECTOR reel__vector reel__v_scale(reel__vector p, reel__vector shifted) {
+    const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), exponent));
+}
+REEL_VECTOR float reel__v_sum(reel__vector x) {
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+REEL_VECTOR float reel__v_largest(reel__vector x) {
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+REEL_VECTOR reel__vector reel__v_load_f32(const float *p, int64_t n) {
+    float some[8] = {0};
+    if (n >= REEL__LANES)
+        return _mm256_loadu_ps(p);
+    memcpy(some, p, (size_t)n * sizeof *p);
+    return _mm256_loadu_ps(some);
+}
+REEL_VECTOR void reel__v_store_f32(float *p, reel__vector x, int64_t n) {
+    float some[8];
+    if (n >= REEL__LANES) {
+        _mm256_storeu_ps(p, x);
+        return;
+    }
+    _mm256_storeu_ps(some, x);
+    memcpy(p, some, (size_t)n * sizeof *p);
+}
+REEL_VECTOR reel__vector reel__v_load_bf16(const reel_bf16 *p, int64_t n) {
+    reel_bf16 some[8] = {{0}};
+    if (n < REEL__LANES)
+        memcpy(some, p, (size_t)n * sizeof *p);
+    const __m128i bits = _mm_loadu_si128((const __m128i *)(const void *)(n < REEL__LANES ? some : p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+REEL_VECTOR void reel__v_store_bf16(reel_bf16 *p, reel__vector x, int64_t n) {
+    reel_bf16 some[8];
+    const __m256i bits = _mm256_castps_si256(x), last = _mm256_srli_epi32(bits, 16);
+    const __m256i half =
+        _mm256_add_epi32(_mm256_set1_epi32(0x7fff), _mm256_and_si256(last, _mm256_set1_epi32(1)));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
+    const __m256i chosen = _mm256_blendv_epi8(rounded, _mm256_set1_epi32(0x7fc0), nan);
+    const __m128i halves =
+        _mm_packus_epi32(_mm256_castsi256_si128(chosen), _mm256_extracti128_si256(chosen, 1));
+    _mm_storeu_si128((__m128i *)(void *)(n < REEL__LANES ? some : p), halves);
+    if (n < REEL__LANES)
+        memcpy(p, some, (size_t)n * sizeof *p);
+}
+
+#else
+enum { REEL__LANES = 1 };
+typedef float reel__vector;
+
+REEL_VECTOR reel__vector reel__v_set(float x) {
+    return x;
+}
+REEL_VECTOR reel__vector reel__v_max(reel__vector a, reel__vector b) {
+    return a > b ? a : b;
+}
+REEL_VECTOR reel__vector reel__v_min(reel__vector a, reel__vector b) {
+    return a < b ? a : b;
+}
+REEL_VECTOR reel__vector reel__v_scale(reel__vector p, reel__vector shifted) {
+    return reel__times_power_f32(p, shifted);
+}
+REEL_VECTOR float reel__v_sum(reel__vector x) {
+    return x;
+}
+REEL_VECTOR float reel__v_largest(reel__vector x) {
+    return x;
+}
+REEL_VECTOR reel__vector reel__v_load_f32(const float *p, int64_t n) {
+    (void)n;
+    return *p;
+}
+REEL_VECTOR void reel__v_store_f32(float *p, reel__vector x, int64_t n) {
+    (void)n;
+    *p = x;
+}
+REEL_VECTOR reel__vector reel__v_load_bf16(const reel_bf16 *p, int64_t n) {
+    (void)n;
+    return reel__from_bf16(*p);
+}
+REEL_VECTOR void reel__v_store_bf16(reel_bf16 *p, reel__vector x, int64_t n) {
+    (void)n;
+    *p = reel__to_bf16(x);
+}
+#endif
+
+/* ---- functions, as in scalar_math.h -------------------------------------------------------------------- */
+
+/* e^x for x inside the bounds of exp; beyond them, as at them */
+REEL_VECTOR reel__vector reel__v_exp(reel__vector x) {
+    x = reel__v_min(reel__v_max(x, reel__v_set(REEL__EXP_SMALLEST)), reel__v_set(REEL__EXP_LARGEST));
+    const reel__vector to_integer = reel__v_set(REEL__EXP_TO_INTEGER);
+    const reel__vector shifted = x * reel__v_set(REEL__EXP_LOG2_E) + to_integer, n = shifted - to_integer;
+    const reel__vector high = x - n * reel__v_set(REEL__EXP_LN2_HIGH);
+    const reel__vector r = high - n * reel__v_set(REEL__EXP_LN2_LOW);
+    return reel__v_scale(REEL__EXP_POLYNOMIAL(r), shifted); /* a number in it is a vector of that number */
+}
+
+/* 1 / (1 + e^-x) as a factor of x */
+REEL_VECTOR reel__vector reel__v_gate(reel__vector x) {
+    return reel__v_set(1) / (reel__v_set(1) + reel__v_exp(-x));
+}
+
+#endif
