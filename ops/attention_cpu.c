@@ -1,17 +1,26 @@
 /* Attention on the CPU. One piece of work is one head of one example: its q, k and v are packed into scratch
- * memory, then a tile of query rows at a time goes through scores, softmax and the product with v. */
+ * memory, then a tile of query rows at a time goes through scores, softmax and the product with v.
+ *
+ * Packed rows are padded with zeros to whole vectors, so that no loop over a row has a rest. f64 multiplies
+ * by the BLAS, f32 and bf16 by tiles in registers: the matrices are too small to pay for a call. */
 #ifndef REAL
 
 #include "blas.h"
 #include "kernels.h"
+#include "rows.h"
 
 #include <math.h>
+#include <string.h>
 
-enum { TILE = 64 /* query rows whose scores are in memory at once */ };
+enum {
+    TILE = 48, /* query rows whose scores are in memory at once: with 100 keys, less than the nearest cache */
+    PADDING = 16 /* numbers of which a packed row is a multiple */
+};
 
 /* B examples, H heads, Tq queries, Tk keys, d the head size */
 typedef struct attention {
     int64_t H, Tq, Tk, d;
+    int64_t d_row, k_row; /* a packed row of d, of Tk numbers */
     const reel_tensor *q, *k, *v, *mask;
     const reel_tensor *y, *log_sum, *dy; /* y is written by the forward pass */
     reel_tensor *dq, *dk, *dv;
@@ -48,6 +57,10 @@ static void for_each_head(reel_context *ctx, attention *a, int64_t reals, reel__
     reel__storage_release(ctx, scratch);
 }
 
+static int64_t padded(int64_t n) {
+    return (n + PADDING - 1) / PADDING * PADDING;
+}
+
 #define REEL_EACH_FLOAT "attention_cpu.c"
 #include "each_float.h"
 
@@ -57,6 +70,8 @@ static attention attention_of(const reel_tensor *q, const reel_tensor *k, const 
                        .Tq = q->shape[2],
                        .Tk = k->shape[2],
                        .d = q->shape[3],
+                       .d_row = padded(q->shape[3]),
+                       .k_row = padded(k->shape[2]),
                        .q = q,
                        .k = k,
                        .v = v,
@@ -71,7 +86,8 @@ void REEL_CPU(attention)(reel_context *ctx, const reel_tensor *q, const reel_ten
     attention a = attention_of(q, k, v, mask, causal, scale);
     a.y = y;
     a.log_sum = log_sum;
-    const int64_t reals = 2 * a.Tq * a.d + 2 * a.Tk * a.d + TILE * a.Tk;
+    const int64_t query = (a.Tq + TILE) * a.d_row, key = a.Tk * a.d_row, key_t = a.d * a.k_row;
+    const int64_t reals = query + key + key_t + TILE * a.k_row;
     for_each_head(ctx, &a, reals, BY_DTYPE(q->dtype, forward_heads));
 }
 
@@ -86,61 +102,203 @@ void REEL_CPU(attention_backward)(reel_context *ctx, const reel_tensor *q, const
     a.dq = dq;
     a.dk = dk;
     a.dv = dv;
-    const int64_t reals = 4 * a.Tq * a.d + 4 * a.Tk * a.d + 2 * TILE * a.Tk;
+    const int64_t query = (3 * a.Tq + TILE) * a.d_row, key = 3 * a.Tk * a.d_row, key_t = 2 * a.d * a.k_row;
+    const int64_t reals = query + key + key_t + 2 * TILE * a.k_row;
     for_each_head(ctx, &a, reals, BY_DTYPE(q->dtype, backward_heads));
 }
 
 #else /* the template */
 
-/* c (m x n) = scale a b with a and b packed row-major, either of them transposed by its strides */
-static void NAME(product)(int64_t m, int64_t n, int64_t k, double scale, reel__matrix a, reel__matrix b,
-                          REAL *c, bool accumulate) {
-    _Generic((REAL)0, double
-             : reel__gemm_f64, float
-             : reel__gemm_f32)(m, n, k, (REAL)scale, a, b, c, n, accumulate);
+/* ---- products ------------------------------------------------------------------------------------------ */
+
+#ifdef LOAD_VECTOR
+#ifndef REEL_ATTENTION_TILE
+#define REEL_ATTENTION_TILE
+enum { ROWS = REEL__LANES == 8 ? 4 : 6, VECTORS = REEL__LANES == 16 ? 4 : 2 /* of a tile in registers */ };
+
+/* rows x vectors of c = scale a b, or c += scale a b */
+REEL_ALWAYS_INLINE void register_tile(int rows, int vectors, int64_t k, float scale, const float *a,
+                                      int64_t a_row, int64_t a_column, const float *b, int64_t b_row,
+                                      float *c, int64_t c_row, bool accumulate) {
+    reel__vector sum[ROWS][VECTORS];
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++)
+            sum[i][v] = reel__v_set(0);
+    for (int64_t l = 0; l < k; l++) {
+        reel__vector from_b[VECTORS];
+        for (int v = 0; v < vectors; v++)
+            from_b[v] = reel__v_load_f32(b + l * b_row + v * REEL__LANES, REEL__LANES);
+        for (int i = 0; i < rows; i++) {
+            const reel__vector from_a = reel__v_set(a[i * a_row + l * a_column]);
+            for (int v = 0; v < vectors; v++)
+                sum[i][v] += from_a * from_b[v];
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++) {
+            float *to = c + i * c_row + v * REEL__LANES;
+            reel__vector value = reel__v_set(scale) * sum[i][v];
+            if (accumulate)
+                value += reel__v_load_f32(to, REEL__LANES);
+            reel__v_store_f32(to, value, REEL__LANES);
+        }
 }
 
-/* One head of x (rows x d) into row-major scratch, and back. */
-static void NAME(pack)(const reel_tensor *x, int64_t b, int64_t h, REAL *REEL_RESTRICT to) {
+/* All rows of some columns. */
+REEL_ALWAYS_INLINE void register_columns(int vectors, int64_t m, int64_t k, float scale, const float *a,
+                                         int64_t a_row, int64_t a_column, const float *b, int64_t b_row,
+                                         float *c, int64_t c_row, bool accumulate) {
+    int64_t i = 0;
+    for (; i + ROWS <= m; i += ROWS)
+        register_tile(ROWS, vectors, k, scale, a + i * a_row, a_row, a_column, b, b_row, c + i * c_row, c_row,
+                      accumulate);
+    for (; i < m; i++)
+        register_tile(1, vectors, k, scale, a + i * a_row, a_row, a_column, b, b_row, c + i * c_row, c_row,
+                      accumulate);
+}
+#endif
+#endif
+
+/* c (m x n, rows c_row apart) = scale a b, or c += scale a b: a of any strides, b packed */
+static void NAME(product)(int64_t m, int64_t n, int64_t k, double scale, reel__matrix a, const REAL *b,
+                          int64_t b_row, REAL *c, int64_t c_row, bool accumulate) {
+#ifdef LOAD_VECTOR
+    for (int64_t at = 0; at < n; at += VECTORS * REEL__LANES) {
+        const float *b_at = b + at;
+        float *c_at = c + at;
+        switch ((n - at + REEL__LANES - 1) / REEL__LANES) {
+        case 1:
+            register_columns(1, m, k, (float)scale, a.data, a.row, a.column, b_at, b_row, c_at, c_row,
+                             accumulate);
+            break;
+#ifdef __AVX512F__ /* VECTORS is 4 */
+        case 2:
+            register_columns(2, m, k, (float)scale, a.data, a.row, a.column, b_at, b_row, c_at, c_row,
+                             accumulate);
+            break;
+        case 3:
+            register_columns(3, m, k, (float)scale, a.data, a.row, a.column, b_at, b_row, c_at, c_row,
+                             accumulate);
+            break;
+#endif
+        default:
+            register_columns(VECTORS, m, k, (float)scale, a.data, a.row, a.column, b_at, b_row, c_at, c_row,
+                             accumulate);
+        }
+    }
+#else
+    reel__gemm_f64(m, n, k, scale, a, (reel__matrix){b, b_row, 1}, c, c_row, accumulate);
+#endif
+}
+
+/* ---- packing ------------------------------------------------------------------------------------------- */
+
+/* One head of x (rows x d) into row-major scratch. */
+static void NAME(pack)(const attention *a, const reel_tensor *x, int64_t b, int64_t h,
+                       REAL *REEL_RESTRICT to) {
     const int64_t rows = x->shape[2], d = x->shape[3], row = x->stride[2], column = x->stride[3];
     const STORED *from = (const STORED *)(const void *)head_of(x, b, h);
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < d; j++)
-            to[i * d + j] = LOAD(from + i * row + j * column);
+    for (int64_t i = 0; i < rows; i++, from += row, to += a->d_row) {
+        if (column == 1)
+            for (int64_t j = 0; j < d; j++)
+                to[j] = LOAD(from + j);
+        else
+            for (int64_t j = 0; j < d; j++)
+                to[j] = LOAD(from + j * column);
+        for (int64_t j = d; j < a->d_row; j++)
+            to[j] = 0;
+    }
 }
 
-static void NAME(unpack)(const REAL *REEL_RESTRICT from, const reel_tensor *x, int64_t b, int64_t h) {
+/* One head of x (Tk x d) transposed. */
+static void NAME(pack_transposed)(const attention *a, const reel_tensor *x, int64_t b, int64_t h,
+                                  REAL *REEL_RESTRICT to) {
     const int64_t rows = x->shape[2], d = x->shape[3], row = x->stride[2], column = x->stride[3];
-    STORED *to = (STORED *)(void *)head_of(x, b, h);
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < d; j++)
-            STORE(to + i * row + j * column, from[i * d + j]);
+    const STORED *from = (const STORED *)(const void *)head_of(x, b, h);
+    for (int64_t j = 0; j < d; j++, from += column, to += a->k_row) {
+        for (int64_t i = 0; i < rows; i++)
+            to[i] = LOAD(from + i * row);
+        for (int64_t i = rows; i < a->k_row; i++)
+            to[i] = 0;
+    }
 }
 
-/* scores (rows x Tk) = scale q k^T + mask for query rows first .. first + rows - 1; -inf where not seen */
+/* Packed rows of d numbers to rows first .. of a head of x. */
+static void NAME(unpack)(const attention *a, const REAL *REEL_RESTRICT from, const reel_tensor *x, int64_t b,
+                         int64_t h, int64_t first, int64_t rows) {
+    const int64_t row = x->stride[2], column = x->stride[3];
+    STORED *to = (STORED *)(void *)head_of(x, b, h) + first * row;
+    for (int64_t i = 0; i < rows; i++, from += a->d_row, to += row)
+        if (column == 1)
+            for (int64_t j = 0; j < a->d; j++)
+                STORE(to + j, from[j]);
+        else
+            for (int64_t j = 0; j < a->d; j++)
+                STORE(to + j * column, from[j]);
+}
+
+/* ---- scores -------------------------------------------------------------------------------------------- */
+
+/* s (rows x k_row) = scale q k^T + mask for query rows first .. first + rows - 1; -inf where not seen, which
+ * the padding is not either */
 static void NAME(scores)(const attention *a, int64_t b, int64_t h, int64_t first, int64_t rows, const REAL *q,
-                         const REAL *k, REAL *s) {
+                         const REAL *k_t, REAL *s) {
     NAME(product)
-    (rows, a->Tk, a->d, a->scale, (reel__matrix){q + first * a->d, a->d, 1}, (reel__matrix){k, 1, a->d}, s,
-     false);
+    (rows, a->Tk, a->d, a->scale, (reel__matrix){q + first * a->d_row, a->d_row, 1}, k_t, a->k_row, s,
+     a->k_row, false);
     for (int64_t i = 0; i < rows; i++) {
-        REAL *row = s + i * a->Tk;
+        REAL *row = s + i * a->k_row;
         if (a->mask) {
             const STORED *mask = (const STORED *)(const void *)head_of(a->mask, b, h);
             mask += (first + i) * a->mask->stride[2];
             for (int64_t j = 0; j < a->Tk; j++)
                 row[j] += LOAD(mask + j * a->mask->stride[3]);
         }
-        for (int64_t j = keys_of(a, first + i); j < a->Tk; j++)
+        for (int64_t j = keys_of(a, first + i); j < a->k_row; j++)
             row[j] = -INFINITY;
     }
 }
 
-/* A row becomes e^(s - max) / sum; returns ln sum + max. A row of -inf becomes zeros, of +inf as its sum. */
-static REAL NAME(softmax_row)(REAL *row, int64_t n) {
-    REAL largest = -INFINITY, sum = 0;
+/* row = e^(row - shift), n a multiple of PADDING; returns the sum */
+static REAL NAME(exponentials)(REAL *row, int64_t n, REAL shift) {
+#ifdef LOAD_VECTOR
+    reel__vector sum = reel__v_set(0);
+    for (int64_t j = 0; j < n; j += REEL__LANES) {
+        const reel__vector x = reel__v_load_f32(row + j, REEL__LANES) - reel__v_set(shift);
+        const reel__vector y = reel__v_zero_below(reel__v_exp(x), x, REEL__EXP_SMALLEST);
+        reel__v_store_f32(row + j, y, REEL__LANES);
+        sum += y;
+    }
+    return reel__v_sum(sum);
+#else
+    REAL sum = 0;
+    for (int64_t j = 0; j < n; j++) {
+        row[j] = MATH(exp)(row[j] - shift);
+        sum += row[j];
+    }
+    return sum;
+#endif
+}
+
+/* NaN is passed over. */
+static REAL NAME(largest_of)(const REAL *row, int64_t n) {
+#ifdef LOAD_VECTOR
+    reel__vector largest = reel__v_set(-INFINITY);
+    for (int64_t j = 0; j < n; j += REEL__LANES)
+        largest = reel__v_max(reel__v_load_f32(row + j, REEL__LANES), largest);
+    return reel__v_largest(largest);
+#else
+    REAL largest = -INFINITY;
     for (int64_t j = 0; j < n; j++)
         largest = row[j] > largest ? row[j] : largest;
+    return largest;
+#endif
+}
+
+/* A row of n numbers, padding included, becomes e^(s - max) / sum; returns ln sum + max. A row of -inf
+ * becomes zeros, of +inf as its sum. */
+static REAL NAME(softmax_row)(REAL *row, int64_t n) {
+    const REAL largest = NAME(largest_of)(row, n);
     if (largest == -INFINITY) {
         bool nan = false;
         for (int64_t j = 0; j < n; j++) {
@@ -149,38 +307,35 @@ static REAL NAME(softmax_row)(REAL *row, int64_t n) {
         }
         return nan ? (REAL)NAN : (REAL)INFINITY; /* e^(s - inf) = 0: the backward pass sees zeros again */
     }
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < n; j++) {
-        row[j] = MATH(exp)(row[j] - largest);
-        sum += row[j];
-    }
-    const REAL inverse = 1 / sum;
+    const REAL sum = NAME(exponentials)(row, n, largest), inverse = 1 / sum;
     for (int64_t j = 0; j < n; j++)
         row[j] *= inverse;
     return largest + MATH(log)(sum);
 }
 
+/* ---- forward ------------------------------------------------------------------------------------------- */
+
 static void NAME(forward_head)(const attention *a, int64_t b, int64_t h, REAL *scratch) {
-    const int64_t query = a->Tq * a->d, key = a->Tk * a->d;
-    REAL *q = scratch, *y = q + query, *k = y + query, *v = k + key, *s = v + key;
-    REAL *log_sum = (REAL *)a->log_sum->data + (b * a->H + h) * a->Tq;
-    NAME(pack)(a->q, b, h, q);
-    NAME(pack)(a->k, b, h, k);
-    NAME(pack)(a->v, b, h, v);
+    REAL *q = scratch, *y = q + a->Tq * a->d_row, *v = y + TILE * a->d_row, *k_t = v + a->Tk * a->d_row;
+    REAL *s = k_t + a->d * a->k_row, *log_sum = (REAL *)a->log_sum->data + (b * a->H + h) * a->Tq;
+    NAME(pack)(a, a->q, b, h, q);
+    NAME(pack)(a, a->v, b, h, v);
+    NAME(pack_transposed)(a, a->k, b, h, k_t);
     for (int64_t first = 0; first < a->Tq; first += TILE) {
         const int64_t rows = a->Tq - first < TILE ? a->Tq - first : TILE;
-        if (a->Tk > 0)
-            NAME(scores)(a, b, h, first, rows, q, k, s);
-        for (int64_t i = 0; i < rows; i++)
-            log_sum[first + i] = NAME(softmax_row)(s + i * a->Tk, a->Tk);
-        if (a->Tk > 0)
+        if (a->Tk > 0) {
+            NAME(scores)(a, b, h, first, rows, q, k_t, s);
+            for (int64_t i = 0; i < rows; i++)
+                log_sum[first + i] = NAME(softmax_row)(s + i * a->k_row, a->k_row);
             NAME(product)
-        (rows, a->d, a->Tk, 1, (reel__matrix){s, a->Tk, 1}, (reel__matrix){v, a->d, 1}, y + first * a->d,
-         false);
+            (rows, a->d, a->Tk, 1, (reel__matrix){s, a->k_row, 1}, v, a->d_row, y, a->d_row, false);
+        } else { /* a softmax of nothing */
+            memset(y, 0, (size_t)(rows * a->d_row) * sizeof *y);
+            for (int64_t i = 0; i < rows; i++)
+                log_sum[first + i] = (REAL)INFINITY;
+        }
+        NAME(unpack)(a, y, a->y, b, h, first, rows);
     }
-    for (int64_t i = 0; a->Tk == 0 && i < query; i++)
-        y[i] = 0;
-    NAME(unpack)(y, a->y, b, h);
 }
 
 static void NAME(forward_heads)(int64_t begin, int64_t end, void *arg) {
@@ -190,54 +345,57 @@ static void NAME(forward_heads)(int64_t begin, int64_t end, void *arg) {
         NAME(forward_head)(a, i / a->H, i % a->H, scratch);
 }
 
-/* p becomes ds = p * (dp - rowsum(dy * y)), rows of Tk */
-static void NAME(scores_backward)(const attention *a, int64_t rows, const REAL *dy, const REAL *y, REAL *p,
-                                  const REAL *dp) {
-    for (int64_t i = 0; i < rows; i++) {
+/* ---- backward ------------------------------------------------------------------------------------------ */
+
+/* p becomes ds = p * (dp - rowsum(dy * y)) */
+static void NAME(scores_backward)(const attention *a, int64_t rows, const REAL *dy, const REAL *y,
+                                  REAL *REEL_RESTRICT p, const REAL *REEL_RESTRICT dp) {
+    for (int64_t i = 0; i < rows; i++, dy += a->d_row, y += a->d_row, p += a->k_row, dp += a->k_row) {
         REAL dot = 0;
 #pragma omp simd reduction(+ : dot)
-        for (int64_t j = 0; j < a->d; j++)
-            dot += dy[i * a->d + j] * y[i * a->d + j];
-        for (int64_t j = 0; j < a->Tk; j++)
-            p[i * a->Tk + j] *= dp[i * a->Tk + j] - dot;
+        for (int64_t j = 0; j < a->d_row; j++)
+            dot += dy[j] * y[j];
+        for (int64_t j = 0; j < a->k_row; j++)
+            p[j] *= dp[j] - dot;
     }
 }
 
 static void NAME(backward_head)(const attention *a, int64_t b, int64_t h, REAL *scratch) {
-    const int64_t query = a->Tq * a->d, key = a->Tk * a->d, d = a->d, Tk = a->Tk;
-    REAL *q = scratch, *y = q + query, *dy = y + query, *dq = dy + query;
-    REAL *k = dq + query, *v = k + key, *dk = v + key, *dv = dk + key, *p = dv + key, *dp = p + TILE * Tk;
+    const int64_t d = a->d, d_row = a->d_row, k_row = a->k_row, Tk = a->Tk;
+    const int64_t query = a->Tq * d_row, key = Tk * d_row, key_t = d * k_row;
+    REAL *q = scratch, *y = q + query, *dy = y + query, *dq = dy + query, *k = dq + TILE * d_row;
+    REAL *dk = k + key, *dv = dk + key, *k_t = dv + key, *v_t = k_t + key_t;
+    REAL *p = v_t + key_t, *dp = p + TILE * k_row;
     const REAL *log_sum = (const REAL *)a->log_sum->data + (b * a->H + h) * a->Tq;
-    NAME(pack)(a->q, b, h, q);
-    NAME(pack)(a->y, b, h, y);
-    NAME(pack)(a->dy, b, h, dy);
-    NAME(pack)(a->k, b, h, k);
-    NAME(pack)(a->v, b, h, v);
-    for (int64_t i = 0; Tk == 0 && i < query; i++)
-        dq[i] = 0;
-    for (int64_t i = 0; a->Tq == 0 && i < key; i++)
-        dk[i] = dv[i] = 0;
-    for (int64_t first = 0; first < a->Tq && Tk > 0; first += TILE) {
-        const int64_t rows = a->Tq - first < TILE ? a->Tq - first : TILE;
-        const bool more = first > 0;
-        const reel__matrix tile = {p, Tk, 1}, tile_t = {p, 1, Tk};
-        NAME(scores)(a, b, h, first, rows, q, k, p);
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < Tk; j++)
-                p[i * Tk + j] = MATH(exp)(p[i * Tk + j] - log_sum[first + i]);
-        NAME(product)(Tk, d, rows, 1, tile_t, (reel__matrix){dy + first * d, d, 1}, dv, more);
-        NAME(product)
-        (rows, Tk, d, 1, (reel__matrix){dy + first * d, d, 1}, (reel__matrix){v, 1, d}, dp, false);
-        NAME(scores_backward)(a, rows, dy + first * d, y + first * d, p, dp);
-        NAME(product)(rows, d, Tk, a->scale, tile, (reel__matrix){k, d, 1}, dq + first * d, false);
-        NAME(product)(Tk, d, rows, a->scale, tile_t, (reel__matrix){q + first * d, d, 1}, dk, more);
+    NAME(pack)(a, a->q, b, h, q);
+    NAME(pack)(a, a->y, b, h, y);
+    NAME(pack)(a, a->dy, b, h, dy);
+    NAME(pack)(a, a->k, b, h, k);
+    NAME(pack_transposed)(a, a->k, b, h, k_t);
+    NAME(pack_transposed)(a, a->v, b, h, v_t);
+    memset(dk, 0, (size_t)(2 * key) * sizeof *dk); /* dv too */
+    for (int64_t first = 0; first < a->Tq; first += TILE) {
+        const int64_t rows = a->Tq - first < TILE ? a->Tq - first : TILE, at = first * d_row;
+        const reel__matrix tile = {p, k_row, 1}, tile_t = {p, 1, k_row};
+        if (Tk > 0) {
+            NAME(scores)(a, b, h, first, rows, q, k_t, p);
+            for (int64_t i = 0; i < rows; i++)
+                NAME(exponentials)(p + i * k_row, k_row, log_sum[first + i]);
+            NAME(product)(Tk, d, rows, 1, tile_t, dy + at, d_row, dv, d_row, true);
+            NAME(product)(rows, Tk, d, 1, (reel__matrix){dy + at, d_row, 1}, v_t, k_row, dp, k_row, false);
+            NAME(scores_backward)(a, rows, dy + at, y + at, p, dp);
+            NAME(product)(rows, d, Tk, a->scale, tile, k, d_row, dq, d_row, false);
+            NAME(product)(Tk, d, rows, a->scale, tile_t, q + at, d_row, dk, d_row, true);
+        } else {
+            memset(dq, 0, (size_t)(rows * d_row) * sizeof *dq);
+        }
+        if (a->dq)
+            NAME(unpack)(a, dq, a->dq, b, h, first, rows);
     }
-    if (a->dq)
-        NAME(unpack)(dq, a->dq, b, h);
     if (a->dk)
-        NAME(unpack)(dk, a->dk, b, h);
+        NAME(unpack)(a, dk, a->dk, b, h, 0, Tk);
     if (a->dv)
-        NAME(unpack)(dv, a->dv, b, h);
+        NAME(unpack)(a, dv, a->dv, b, h, 0, Tk);
 }
 
 static void NAME(backward_heads)(int64_t begin, int64_t end, void *arg) {

@@ -1,6 +1,6 @@
 /* Vectors of floats in the width of the instruction set being compiled, for the kernels that a compiler does
  * not turn into good vector code by itself. Arithmetic is written with operators, as GCC and clang have them
- * for vectors; a width of 1 is a plain float. Loads and stores of fewer than LANES elements see zeros for the
+ * for vectors. Loads and stores of fewer than LANES elements see zeros for the
  * rest, so that the end of a row is computed as its middle is. */
 #ifndef REEL_VECTOR_H
 #define REEL_VECTOR_H
@@ -28,6 +28,10 @@ REEL_VECTOR reel__vector reel__v_min(reel__vector a, reel__vector b) {
 REEL_VECTOR reel__vector reel__v_scale(reel__vector p, reel__vector shifted) {
     const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
+}
+/* y, but 0 where x is below the bound */
+REEL_VECTOR reel__vector reel__v_zero_below(reel__vector y, reel__vector x, float bound) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(bound), _CMP_NLT_UQ), y);
 }
 REEL_VECTOR float reel__v_sum(reel__vector x) {
     return _mm512_reduce_add_ps(x);
@@ -84,6 +88,9 @@ REEL_VECTOR reel__vector reel__v_scale(reel__vector p, reel__vector shifted) {
     const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), exponent));
 }
+REEL_VECTOR reel__vector reel__v_zero_below(reel__vector y, reel__vector x, float bound) {
+    return _mm256_and_ps(y, _mm256_cmp_ps(x, _mm256_set1_ps(bound), _CMP_NLT_UQ));
+}
 REEL_VECTOR float reel__v_sum(reel__vector x) {
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
@@ -132,51 +139,66 @@ REEL_VECTOR void reel__v_store_bf16(reel_bf16 *p, reel__vector x, int64_t n) {
         memcpy(p, some, (size_t)n * sizeof *p);
 }
 
-#else
-enum { REEL__LANES = 1 };
-typedef float reel__vector;
+#else /* four lanes, which SSE2 and NEON have, by the compilers' own vectors */
+enum { REEL__LANES = 4 };
+typedef float reel__vector __attribute__((vector_size(16)));
+typedef int32_t reel__v_bits __attribute__((vector_size(16)));
 
 REEL_VECTOR reel__vector reel__v_set(float x) {
-    return x;
+    return (reel__vector){x, x, x, x};
+}
+REEL_VECTOR reel__vector reel__v_choose(reel__v_bits mask, reel__vector a, reel__vector b) {
+    return (reel__vector)(((reel__v_bits)a & mask) | ((reel__v_bits)b & ~mask));
 }
 REEL_VECTOR reel__vector reel__v_max(reel__vector a, reel__vector b) {
-    return a > b ? a : b;
+    return reel__v_choose(a > b, a, b);
 }
 REEL_VECTOR reel__vector reel__v_min(reel__vector a, reel__vector b) {
-    return a < b ? a : b;
+    return reel__v_choose(a < b, a, b);
 }
 REEL_VECTOR reel__vector reel__v_scale(reel__vector p, reel__vector shifted) {
-    return reel__times_power_f32(p, shifted);
+    const uint32_t __attribute__((vector_size(16))) exponent =
+        (uint32_t __attribute__((vector_size(16))))shifted << 23;
+    return (reel__vector)((uint32_t __attribute__((vector_size(16))))p + exponent);
+}
+REEL_VECTOR reel__vector reel__v_zero_below(reel__vector y, reel__vector x, float bound) {
+    return (reel__vector)((reel__v_bits)y & ~(x < reel__v_set(bound)));
 }
 REEL_VECTOR float reel__v_sum(reel__vector x) {
-    return x;
+    return (x[0] + x[2]) + (x[1] + x[3]);
 }
 REEL_VECTOR float reel__v_largest(reel__vector x) {
-    return x;
+    float largest = x[0];
+    for (int i = 1; i < REEL__LANES; i++)
+        largest = x[i] > largest ? x[i] : largest;
+    return largest;
 }
 REEL_VECTOR reel__vector reel__v_load_f32(const float *p, int64_t n) {
-    (void)n;
-    return *p;
+    reel__vector x = {0};
+    memcpy(&x, p, (n < REEL__LANES ? (size_t)n : REEL__LANES) * sizeof *p);
+    return x;
 }
 REEL_VECTOR void reel__v_store_f32(float *p, reel__vector x, int64_t n) {
-    (void)n;
-    *p = x;
+    memcpy(p, &x, (n < REEL__LANES ? (size_t)n : REEL__LANES) * sizeof *p);
 }
 REEL_VECTOR reel__vector reel__v_load_bf16(const reel_bf16 *p, int64_t n) {
-    (void)n;
-    return reel__from_bf16(*p);
+    reel__vector x = {0};
+    for (int i = 0; i < REEL__LANES && i < n; i++)
+        x[i] = reel__from_bf16(p[i]);
+    return x;
 }
 REEL_VECTOR void reel__v_store_bf16(reel_bf16 *p, reel__vector x, int64_t n) {
-    (void)n;
-    *p = reel__to_bf16(x);
+    for (int i = 0; i < REEL__LANES && i < n; i++)
+        p[i] = reel__to_bf16(x[i]);
 }
 #endif
 
 /* ---- functions, as in scalar_math.h -------------------------------------------------------------------- */
 
-/* e^x for x inside the bounds of exp; beyond them, as at them */
+/* e^x for x inside the bounds of exp; beyond them, as at them. NaN stays. */
 REEL_VECTOR reel__vector reel__v_exp(reel__vector x) {
-    x = reel__v_min(reel__v_max(x, reel__v_set(REEL__EXP_SMALLEST)), reel__v_set(REEL__EXP_LARGEST));
+    x = reel__v_max(reel__v_set(REEL__EXP_SMALLEST), x); /* of a NaN, both give their second argument */
+    x = reel__v_min(reel__v_set(REEL__EXP_LARGEST), x);
     const reel__vector to_integer = reel__v_set(REEL__EXP_TO_INTEGER);
     const reel__vector shifted = x * reel__v_set(REEL__EXP_LOG2_E) + to_integer, n = shifted - to_integer;
     const reel__vector high = x - n * reel__v_set(REEL__EXP_LN2_HIGH);
