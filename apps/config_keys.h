@@ -144,6 +144,8 @@
       "evaluate and save a moving average of the weights")                                                   \
     X(ema_rate,                FLOAT(0, 0.9999999),                   "0.999",                               \
       "part of the average that stays at each step")                                                         \
+    X(profile,                 BOOL,                                  "False",                               \
+      "end by showing where the time of the training steps went, op by op")                                  \
     X(demo,                    BOOL,                                  "False",                               \
       "end by solving a test Sudoku in the terminal, board by board")                                        \
     X(seed,                    INT(0, CONFIG_INT_MAX),                "0",                                   \

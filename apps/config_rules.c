@@ -152,7 +152,7 @@ static char *run_name_of(const train_config *config) {
     train_config essence = *config;
     essence.threads = 0;                  /* the same run, with more hands ... */
     essence.max_steps = CONFIG_ALL_STEPS; /* ... or for longer */
-    essence.demo = false;
+    essence.demo = essence.profile = false;
     essence.project_name = essence.run_dir = essence.checkpoint_path = NULL;
     char *const dump = train_config_json(&essence);
     if (!dump)

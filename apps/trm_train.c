@@ -8,6 +8,7 @@
 #include "interrupt.h"
 #include "measure.h"
 #include "metrics.h"
+#include "profile.h"
 #include "progress.h"
 #include "run.h"
 #include "trainer.h"
@@ -45,10 +46,13 @@ static void update_weights(trainer *t, int64_t step) {
 static reel_status train_step(trainer *t, metrics *m, reel_error *error) {
     reel_context *const ctx = t->ctx;
     const int64_t step = t->step + 1; /* counted from 1, as published */
+    if (t->config->profile)
+        reel_profile_start(ctx);
     reel_status status = reel_train_batch(t->data, &t->plan, t->step, &t->batch, error);
     if (status != REEL_OK)
         return status;
 
+    reel_profile_mark(ctx, "batch");
     reel_carry_offer(ctx, t->carry, t->batch.inputs, t->batch.labels, t->batch.puzzle_identifiers);
     const reel_act_result result = reel_act_step(ctx, t->model, t->carry, (uint32_t)step, REEL_ACT_TRAIN);
     *m = (metrics){0};
@@ -60,10 +64,20 @@ static reel_status train_step(trainer *t, metrics *m, reel_error *error) {
     t->tape_bytes = reel_tape_of(ctx).live_bytes;
     reel_backward(ctx, result.loss);
     update_weights(t, step);
+    reel_profile_stop(ctx);
     status = trainer_end_tape(t, "step", step, error);
     if (status == REEL_OK)
         trainer_count_step(t);
     return status;
+}
+
+/* After training: what its `steps` steps were spent on. */
+static void show_profile(const trainer *t, int64_t steps) {
+    enum { ROOF_SIZE = 2048 };
+    const reel_dtype dtype = reel_model_config_of(t->model)->forward_dtype;
+    putchar('\n');
+    profile_print(stdout, t->ctx, steps, profile_roof(t->ctx, dtype, ROOF_SIZE));
+    reel_tape_reset(t->ctx); /* whether or not there was memory for the roof */
 }
 
 /* ---- the loop ---------------------------------------------------------------------------------------- */
@@ -225,10 +239,13 @@ int main(int argc, char **argv) {
         progress_begin(&p, &t);
     if (status == REEL_OK && t.last_step > 0) /* nothing is written before all of the above is right */
         status = run_begin(&r, &config, &error);
+    const int64_t first_step = t.step;
     if (status == REEL_OK)
         status = train(&t, &r, &p, &error);
     if (status == REEL_OK)
         progress_memory(&p, &t);
+    if (status == REEL_OK && config.profile)
+        show_profile(&t, t.step - first_step);
     if (status == REEL_OK && t.step > 0 && config.demo && !interrupt_signal())
         status = demo_show(&t, line.config_path, &error);
     const int exit_status = end_of_run(&t, &r, &p, status, &error);
