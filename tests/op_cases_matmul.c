@@ -1,6 +1,11 @@
 /* Cases of the matrix products. */
 #include "op_case.h"
 
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
 /* A sum of K rounded products errs by less than K / 2 epsilons of the sum of their magnitudes, about K here,
  * and usually by its square root; K is 260 at most. bf16 has one rounding of the result; dx of a row of 260
  * is one more. */
@@ -40,6 +45,64 @@ static void reference_matmul(const op_variant *v, const op_array *in, op_array *
     }
 }
 
+/* ---- bf16, however it is computed ---- */
+
+/* Products as large as these go by tiles; the second sums its weights' gradient over examples. */
+static const int64_t bf16_shapes[][4] = {{1, 301, 97, 260}, {37, 33, 37, 64}}; /* examples, M, K, N */
+
+/* c = a b and the gradient of b, from random a and b, in f32; the caller frees. */
+static float *bf16_products(const int64_t *s, int64_t *count) {
+    reel_context *ctx;
+    ck_assert_int_eq(reel_context_new(&ctx, NULL, NULL), REEL_OK);
+    reel_tensor *a = reel_tensor_new(ctx, REEL_BF16, REEL_SHAPE(s[0], s[1], s[2]));
+    reel_tensor *b = reel_tensor_new(ctx, REEL_BF16, REEL_SHAPE(s[2], s[3]));
+    reel_fill_uniform(ctx, a, -1, 1, (reel_draw){.stream = REEL_STREAM_USER, .index = 0});
+    reel_fill_uniform(ctx, b, -1, 1, (reel_draw){.stream = REEL_STREAM_USER, .index = 1});
+    reel_require_grad(ctx, b);
+    reel_tensor *c = reel_matmul(ctx, a, b);
+    reel_tensor *wide = reel_cast(ctx, c, REEL_F32);
+    const int64_t products = reel_elements(c), slopes = reel_elements(b);
+    *count = products + slopes;
+    float *values = malloc((size_t)*count * sizeof *values);
+    ck_assert_ptr_nonnull(values);
+    reel_read(ctx, wide, values, (size_t)products * sizeof *values);
+    reel_backward(ctx, reel_sum(ctx, reel_mul(ctx, wide, wide), NULL, 0, 0));
+    reel_read(ctx, reel_grad(ctx, b), values + products, (size_t)slopes * sizeof *values);
+    ck_assert_msg(reel_context_status(ctx) == REEL_OK, "%s", reel_context_message(ctx));
+    reel_context_free(ctx);
+    return values;
+}
+
+/* Products of bf16 in one piece and by way of f32, which the portable instructions always take, differ by the
+ * order of their sums: at most by the last bit of the result. */
+static void bf16_agrees_with_f32(reel_context *unused) {
+    (void)unused;
+    const char *isa = getenv("REEL_CPU_ISA");
+    char *before = isa ? strdup(isa) : NULL;
+    for (size_t i = 0; i < sizeof bf16_shapes / sizeof bf16_shapes[0]; i++) {
+        int64_t count;
+        float *direct = bf16_products(bf16_shapes[i], &count);
+        setenv("REEL_CPU_ISA", "portable", 1);
+        float *by_f32 = bf16_products(bf16_shapes[i], &count);
+        if (before)
+            setenv("REEL_CPU_ISA", before, 1);
+        else
+            unsetenv("REEL_CPU_ISA");
+        float largest = 1;
+        for (int64_t k = 0; k < count; k++)
+            largest = fmaxf(largest, fabsf(by_f32[k]));
+        for (int64_t k = 0; k < count; k++) {
+            const float error = fabsf(direct[k] - by_f32[k]);
+            ck_assert_msg(error <= 0x1p-7f * fabsf(by_f32[k]) + 0x1p-10f * largest,
+                          "matmul in bf16: element %lld is %g, by way of f32 %g", (long long)k,
+                          (double)direct[k], (double)by_f32[k]);
+        }
+        free(direct);
+        free(by_f32);
+    }
+    free(before);
+}
+
 void op_case_matmul(op_case *c);
 void op_case_matmul(op_case *c) {
     *c = (op_case){
@@ -60,7 +123,10 @@ void op_case_matmul(op_case *c) {
                 {"no rows", {{OP_SHAPE(0, 4)}, {OP_SHAPE(4, 3)}}},
                 {"large", {{OP_SHAPE(301, 97)}, {OP_SHAPE(97, 260)}}, .large = true},
                 {"large batch", {{OP_SHAPE(37, 33, 20)}, {OP_SHAPE(37, 20, 35)}}, .large = true},
+                {"large shared right", {{OP_SHAPE(37, 33, 20)}, {OP_SHAPE(20, 35)}}, .large = true},
+                {"large shared left", {{OP_SHAPE(33, 20)}, {OP_SHAPE(37, 20, 35)}}, .large = true},
             },
+        .also = bf16_agrees_with_f32,
         .refusals =
             {
                 {"inner sizes", {{OP_SHAPE(3, 4)}, {OP_SHAPE(5, 3)}}},

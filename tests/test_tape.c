@@ -598,6 +598,40 @@ START_TEST(test_tape_info_counts) {
 }
 END_TEST
 
+static const reel_profile_row *profile_row(const char *op, int of_gradient) {
+    const reel_profile_row *rows;
+    const int count = reel_profile_rows(ctx, &rows);
+    for (int i = 0; i < count; i++)
+        if (strcmp(rows[i].op, op) == 0 && rows[i].backward == of_gradient)
+            return &rows[i];
+    return NULL;
+}
+
+START_TEST(test_profile_counts_ops_and_their_gradients) {
+    enum { M = 3, K = 5, N = 7 };
+    const double product = 2.0 * M * K * N;
+    const reel_profile_row *rows;
+    reel_tensor *a = leaf(REEL_F32, REEL_SHAPE(M, K), 1), *b = leaf(REEL_F32, REEL_SHAPE(K, N), 1);
+    sum(reel_matmul(ctx, a, b));
+    ck_assert_int_eq(reel_profile_rows(ctx, &rows), 0);
+
+    ck_assert_int_eq(reel_profile_start(ctx), REEL_OK);
+    backward(sum(reel_reshape(ctx, reel_matmul(ctx, a, b), REEL_SHAPE(N, M))));
+    reel_profile_mark(ctx, "else");
+    reel_profile_stop(ctx);
+    reel_matmul(ctx, a, b);
+    reel_profile_mark(ctx, "too late");
+
+    const reel_profile_row *forward = profile_row("matmul", 0), *gradient = profile_row("matmul", 1);
+    ck_assert(forward && gradient && profile_row("else", 0) && !profile_row("too late", 0));
+    ck_assert_int_eq(forward->calls, 1);
+    ck_assert(forward->seconds > 0 && forward->flop == product);
+    ck_assert(forward->bytes == 4 * (M * K + K * N + M * N));
+    ck_assert(gradient->calls == 1 && gradient->flop == 2 * product);
+    ck_assert(profile_row("reshape", 0)->bytes == 0); /* a view */
+}
+END_TEST
+
 START_TEST(test_freeing_a_context_frees_all_it_owns) {
     leaf(REEL_F32, REEL_SHAPE(10), 1);
     reel_tensor *x = leaf(REEL_F32, REEL_SHAPE(10), 1);
@@ -675,6 +709,7 @@ int main(void) {
         test_keep_tape_keeps_activations,
         test_a_steady_state_asks_the_system_for_nothing,
         test_tape_info_counts,
+        test_profile_counts_ops_and_their_gradients,
         test_freeing_a_context_frees_all_it_owns,
         test_reel_check_names_the_first_op_that_is_not_finite,
         test_without_reel_check_infinities_pass,
