@@ -138,9 +138,6 @@ train frozen_other freeze_weights=True max_steps=5 ema=False lr=1 weight_decay=9
 same_weights frozen/step_5.safetensors frozen_other/step_5.safetensors || fail "freeze_weights trains weights"
 train profile profile=True max_steps=12
 grep -q ', gradient .*%' profile.out && grep -q '^all .*%' profile.out || fail "profile=True shows nothing"
-train profile profile=True max_steps=12
-grep -q ', gradient .*%' profile.out && grep -q '^all .*%' profile.out ||
-    fail "profile=True shows nothing"
 train demo demo=True
 grep -q 'halting probability' demo.out && grep -q 'What to try next' demo.out || fail "demo=True shows nothing"
 
