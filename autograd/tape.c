@@ -190,6 +190,14 @@ static void check_finite(reel_context *ctx, const char *op, reel_tensor *y) {
     reel__drop(ctx, values);
 }
 
+bool reel__records(reel_context *ctx, reel_tensor *const *inputs, int n) {
+    const reel__tape *tape = reel__tape_of(ctx);
+    bool needed = false;
+    for (int i = 0; i < n; i++)
+        needed |= inputs[i] && reel__inside(inputs[i])->needs_grad;
+    return needed && tape && reel__grad_enabled(tape);
+}
+
 /* Views move no bytes. */
 static void profile(reel_context *ctx, const reel_tensor *y, const reel_record *record) {
     double bytes = 0;
@@ -214,10 +222,8 @@ reel_tensor *reel__record(reel_context *ctx, reel_tensor *y, const reel_record *
     if (reel__failed(ctx))
         return ctx->void_tensor;
     reel__tape *tape = reel__tape_of(ctx);
-    bool needed = false;
-    for (int i = 0; i < REEL__MAX_INPUTS; i++)
-        needed |= record->inputs[i] && reel__inside(record->inputs[i])->needs_grad;
-    if (!record->backward || !needed || !reel__grad_enabled(tape) || !reel__is_float(y->dtype))
+    if (!record->backward || !reel__is_float(y->dtype) ||
+        !reel__records(ctx, record->inputs, REEL__MAX_INPUTS))
         return y;
     reel_node *node = reel__region_take(ctx, sizeof *node);
     if (!node || !reel__grow(ctx, &tape->nodes, &tape->node_room, tape->node_count, sizeof(reel_node *)))

@@ -64,6 +64,8 @@ reel_tensor *reel__cast_view(reel_context *ctx, reel_tensor *copy, reel_tensor *
 /* x itself where it is row-major, a row-major copy on the tape otherwise. Records nothing. */
 reel_tensor *reel__row_major(reel_context *ctx, reel_tensor *x);
 
+/* Whether an op of these n inputs would be recorded: what it keeps for its rule is wanted. */
+bool reel__records(reel_context *ctx, reel_tensor *const *inputs, int n);
 /* Ends an op: records the node if an input needs a gradient and gradients are on; returns y. */
 reel_tensor *reel__record(reel_context *ctx, reel_tensor *y, const reel_record *record);
 #define REEL_RECORD(ctx, y, ...) reel__record(ctx, y, &(const reel_record){__VA_ARGS__})

@@ -45,17 +45,19 @@ void reel_swiglu_declare(reel_parameters *p, reel_swiglu_layer *layer, const cha
     reel_linear_declare(p, &layer->down_proj, full, inner, width);
 }
 
+/* Over one axis of x (B, T, D), T or D. */
+static reel_tensor *apply_over(reel_context *ctx, const reel_swiglu_layer *layer, reel_tensor *x, int axis) {
+    reel_tensor *up = reel_cast(ctx, layer->gate_up_proj.weight, x->dtype); /* (2 I, T) or (2 I, D) */
+    reel_tensor *down = reel_cast(ctx, layer->down_proj.weight, x->dtype);  /* (T, I) or (D, I) */
+    return reel_gated_mlp(ctx, x, up, down, axis);                          /* (B, T, D) */
+}
+
 reel_tensor *reel_swiglu_apply(reel_context *ctx, const reel_swiglu_layer *layer, reel_tensor *x) {
-    reel_tensor *w_down = reel_cast(ctx, layer->down_proj.weight, x->dtype); /* (D, I) */
-    reel_tensor *gate_up = reel_linear_apply(ctx, &layer->gate_up_proj, x);  /* (B, T, 2 I) */
-    return reel_swiglu_linear(ctx, gate_up, w_down, FEATURES);               /* (B, T, D) */
+    return apply_over(ctx, layer, x, FEATURES);
 }
 
 reel_tensor *reel_swiglu_apply_tokens(reel_context *ctx, const reel_swiglu_layer *layer, reel_tensor *x) {
-    reel_tensor *w_gate_up = reel_cast(ctx, layer->gate_up_proj.weight, x->dtype); /* (2 I, T) */
-    reel_tensor *w_down = reel_cast(ctx, layer->down_proj.weight, x->dtype);       /* (T, I) */
-    reel_tensor *gate_up = reel_matmul(ctx, w_gate_up, x);                         /* (B, 2 I, D) */
-    return reel_swiglu_linear(ctx, gate_up, w_down, TOKENS);                       /* (B, T, D) */
+    return apply_over(ctx, layer, x, TOKENS);
 }
 
 /* ---- attention ---- */

@@ -1,4 +1,6 @@
-/* Gated activation, alone and with the product that follows it. */
+/* Gated activation, alone and with the products around it. */
+#include "blas.h"
+#include "gemm_bf16.h"
 #include "kernels.h"
 #include "product.h"
 #include "tape.h"
@@ -115,4 +117,60 @@ reel_tensor *reel_swiglu_linear(reel_context *ctx, reel_tensor *x, reel_tensor *
     reel__drop(ctx, h);
     return REEL_RECORD(ctx, y, .op = op, .backward = swiglu_linear_backward, .inputs = {x, weight},
                        .saved = {x, w}, .integer = {axis});
+}
+
+/* ---- a whole gated MLP --------------------------------------------------------------------------------- */
+
+static bool check_gated_mlp(reel_context *ctx, const char *op, reel_tensor *x, reel_tensor *up,
+                            reel_tensor *down, int axis) {
+    if (!reel__check_inputs(ctx, op, (reel_tensor *[]){up, down}, 2))
+        return false;
+    const reel__text x_text = reel__shape_text(x->rank, x->shape),
+                     up_text = reel__shape_text(up->rank, up->shape),
+                     down_text = reel__shape_text(down->rank, down->shape);
+    if (up->dtype != x->dtype || down->dtype != x->dtype)
+        reel__error(ctx, REEL_ERROR_DTYPE, op, "x is %s, up %s, down %s; cast", reel_dtype_name(x->dtype),
+                    reel_dtype_name(up->dtype), reel_dtype_name(down->dtype));
+    else if (x->rank < 2 || axis < x->rank - 2)
+        reel__error(ctx, REEL_ERROR_SHAPE, op, "axis %d of x %s must be one of the last two of at least two",
+                    axis, x_text.text);
+    else if (up->rank != 2 || up->shape[1] != x->shape[axis] || up->shape[0] % 2 != 0)
+        reel__error(ctx, REEL_ERROR_SHAPE, op, "x %s, up %s: up must be [2 inner,%lld], as axis %d has size",
+                    x_text.text, up_text.text, (long long)x->shape[axis], axis);
+    else if (down->rank != 2 || down->shape[1] != up->shape[0] / 2)
+        reel__error(ctx, REEL_ERROR_SHAPE, op, "up %s, down %s: down must be [out,%lld], half of up's rows",
+                    up_text.text, down_text.text, (long long)(up->shape[0] / 2));
+    return !reel__failed(ctx);
+}
+
+/* As the two ops that know their gradients. */
+static reel_tensor *gated_mlp_in_two(reel_context *ctx, reel_tensor *x, reel_tensor *up, reel_tensor *down,
+                                     int axis) {
+    reel_tensor *gate_up = axis == x->rank - 1 ? reel_linear(ctx, x, up, NULL) : reel_matmul(ctx, up, x);
+    return reel_swiglu_linear(ctx, gate_up, down, axis);
+}
+
+reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, reel_tensor *down, int axis) {
+    const char *const op = "gated_mlp";
+    if (!reel__check_float(ctx, op, x))
+        return ctx->void_tensor;
+    axis = reel__check_axis(ctx, op, x, axis);
+    if (axis < 0 || !check_gated_mlp(ctx, op, x, up, down, axis))
+        return ctx->void_tensor;
+    const bool empty = reel_elements(x) == 0 || reel_elements(up) == 0 || reel_elements(down) == 0;
+    const bool fused = x->dtype != REEL_BF16 || reel__bf16_ready(ctx);
+    if (!fused || empty || reel__records(ctx, (reel_tensor *[]){x, up, down}, 3))
+        return gated_mlp_in_two(ctx, x, up, down, axis);
+    if (!reel__blas_prepare(ctx, op))
+        return ctx->void_tensor;
+    int64_t shape[REEL_MAX_RANK];
+    memcpy(shape, x->shape, sizeof shape);
+    shape[axis] = down->shape[0];
+    const reel_tensor *rows = reel__row_major(ctx, x), *up_rows = reel__row_major(ctx, up);
+    const reel_tensor *down_rows = reel__row_major(ctx, down);
+    reel_tensor *y = reel__result(ctx, x->dtype, x->rank, shape);
+    const double inner = (double)reel_elements(x) / (double)x->shape[axis] * (double)down->shape[1];
+    reel__profile_flop(ctx, 2 * inner * (double)(2 * x->shape[axis] + down->shape[0]));
+    REEL_DISPATCH(ctx, gated_mlp, (ctx, rows, up_rows, down_rows, axis, y));
+    return REEL_RECORD(ctx, y, .op = op, .inputs = {x, up, down});
 }

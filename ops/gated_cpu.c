@@ -1,6 +1,9 @@
-/* CPU kernels of gated activation: elementwise over the two halves, which are views of x. */
+/* CPU kernels of gated activation: elementwise over the two halves, which are views of x; and the MLP around
+ * it, block by block. */
 #ifndef REAL
 
+#include "blas.h"
+#include "gemm_bf16.h"
 #include "kernels.h"
 #include "loop.h"
 #include "part.h"
@@ -35,6 +38,161 @@ void REEL_CPU(swiglu_again_backward)(const reel_context *ctx, const reel_tensor 
                NULL);
 }
 
+/* ---- a gated MLP --------------------------------------------------------------------------------------- */
+
+enum { UP, DOWN, PRODUCTS };
+
+/* Of a block that is the last of its kind, or any other. */
+enum { FULL, LAST, BLOCKS };
+
+/* Along the last axis a block is some rows of x, else some columns of one example (in x columns). */
+typedef struct gated_mlp {
+    reel_context *ctx;
+    reel_dtype dtype;
+    bool along_rows;
+    int64_t in, inner, out, columns; /* columns: 1 along the last axis */
+    int64_t size, block, blocks;     /* rows in all, or columns; per block; blocks per example */
+    const char *x, *up, *down;
+    char *y;
+    const reel__bf16_plan *plans[PRODUCTS][BLOCKS];
+    char *scratch; /* per thread: the result of the first product, then oneDNN's */
+    size_t between_bytes, scratch_bytes;
+} gated_mlp;
+
+/* Even blocks whose inner part takes about half of a core's second cache. */
+static void choose_blocks(gated_mlp *g) {
+    enum { CACHED_BYTES = 640 << 10, LEAST = 96, MOST = 256 };
+    const int64_t row_bytes = 2 * g->inner * (int64_t)reel_dtype_bytes(g->dtype);
+    int64_t wanted = CACHED_BYTES / row_bytes;
+    wanted = wanted < LEAST ? LEAST : wanted > MOST ? MOST : wanted;
+    g->blocks = (g->size + wanted - 1) / wanted;
+    if (g->blocks > 2)
+        g->blocks = (g->blocks + 3) / 4 * 4; /* so that 2 and 4 threads have equal shares */
+    const int64_t unit = 4;
+    g->block = ((g->size + g->blocks - 1) / g->blocks + unit - 1) / unit * unit;
+    g->block = g->block < g->size ? g->block : g->size;
+    g->blocks = (g->size + g->block - 1) / g->block;
+}
+
+/* The product of a block of n rows or columns; its matrices without their addresses. */
+static reel__bf16_shape product_shape(const gated_mlp *g, int product, int64_t n) {
+    const int64_t from = product == UP ? g->in : g->inner, to = product == UP ? 2 * g->inner : g->out;
+    if (g->along_rows) /* (n x from) (to x from)^T; swiglu leaves its result in the left half of its rows */
+        return (reel__bf16_shape){.m = n,
+                                  .n = to,
+                                  .k = from,
+                                  .a_row = product == UP ? from : 2 * from,
+                                  .a_column = 1,
+                                  .b_row = 1,
+                                  .b_column = from,
+                                  .c_row = to};
+    return (reel__bf16_shape){.m = to, /* (to x from) (from x n); swiglu's result is the upper half */
+                              .n = n,
+                              .k = from,
+                              .a_row = from,
+                              .a_column = 1,
+                              .b_row = product == UP ? g->columns : n,
+                              .b_column = 1,
+                              .c_row = product == UP ? n : g->columns};
+}
+
+static void multiply(const gated_mlp *g, int product, int64_t n, const void *a, const void *b, void *c,
+                     void *scratch) {
+    const reel__bf16_shape s = product_shape(g, product, n);
+    const reel__matrix left = {a, s.a_row, s.a_column}, right = {b, s.b_row, s.b_column};
+    if (g->dtype == REEL_F64)
+        reel__gemm_f64(s.m, s.n, s.k, 1, left, right, c, s.c_row, false);
+    else if (g->dtype == REEL_F32)
+        reel__gemm_f32(s.m, s.n, s.k, 1, left, right, c, s.c_row, false);
+    else
+        reel__gemm_bf16(g->ctx, g->plans[product][n < g->block ? LAST : FULL], a, b, c, scratch);
+}
+
+/* swiglu of a block in place */
+static void gate_block(const gated_mlp *g, int64_t n, char *between) {
+    reel__run_fn *const run = BY_DTYPE(g->dtype, swiglu_run);
+    const int64_t steps[3] = {1, 1, 1}, element = (int64_t)reel_dtype_bytes(g->dtype);
+    const int64_t runs = g->along_rows ? n : 1, length = g->along_rows ? g->inner : g->inner * n;
+    for (int64_t i = 0; i < runs; i++) {
+        char *const gate = between + 2 * i * length * element;
+        run(length, (char *const[]){gate, gate, gate + length * element}, steps, NULL);
+    }
+}
+
+static void gated_mlp_blocks(int64_t begin, int64_t end, void *arg) {
+    const gated_mlp *g = arg;
+    const int64_t element = (int64_t)reel_dtype_bytes(g->dtype);
+    char *const between = g->scratch + (size_t)reel__thread_index() * g->scratch_bytes;
+    char *const scratch = between + g->between_bytes;
+    for (int64_t index = begin; index < end; index++) {
+        const int64_t first = index % g->blocks * g->block, example = index / g->blocks;
+        const int64_t n = g->size - first < g->block ? g->size - first : g->block;
+        const int64_t x_at = g->along_rows ? first * g->in : example * g->in * g->columns + first;
+        const int64_t y_at = g->along_rows ? first * g->out : example * g->out * g->columns + first;
+        const char *x = g->x + x_at * element;
+        char *y = g->y + y_at * element;
+        multiply(g, UP, n, g->along_rows ? x : g->up, g->along_rows ? g->up : x, between, scratch);
+        gate_block(g, n, between);
+        multiply(g, DOWN, n, g->along_rows ? between : g->down, g->along_rows ? g->down : between, y,
+                 scratch);
+    }
+}
+
+/* Finds the plans, adds their scratch memory; false with the error kept. */
+static bool plan_bf16(reel_context *ctx, gated_mlp *g) {
+    enum { COUNT = PRODUCTS * BLOCKS };
+    reel__bf16_shape shapes[COUNT];
+    const reel__bf16_plan *plans[COUNT];
+    size_t most = 0;
+    for (int i = 0; i < COUNT; i++)
+        shapes[i] = product_shape(g, i / BLOCKS,
+                                  i % BLOCKS == LAST ? g->size - (g->blocks - 1) * g->block : g->block);
+    for (int i = 0; i < COUNT; i++) /* single rows and columns made plain */
+        reel__blas_strides(shapes[i].k, shapes[i].n, shapes[i].b_row, shapes[i].b_column, &shapes[i].b_row,
+                           &shapes[i].b_column);
+    if (!reel__bf16_plans(ctx, "gated_mlp", COUNT, shapes, plans))
+        return false;
+    for (int i = 0; i < COUNT; i++) {
+        const size_t bytes = reel__bf16_scratch(plans[i]);
+        g->plans[i / BLOCKS][i % BLOCKS] = plans[i];
+        most = bytes > most ? bytes : most;
+    }
+    g->scratch_bytes += most;
+    return true;
+}
+
+void REEL_CPU(gated_mlp)(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
+                         const reel_tensor *down, int axis, reel_tensor *y) {
+    enum { PAGE = 4096 }; /* threads share none */
+    const reel__axis at = reel__axis_of(x, axis);
+    gated_mlp g = {.ctx = ctx, .dtype = x->dtype, .along_rows = axis == x->rank - 1};
+    g.in = at.n;
+    g.inner = down->shape[1];
+    g.out = down->shape[0];
+    g.columns = at.inner;
+    g.size = g.along_rows ? at.outer : at.inner;
+    g.x = x->data;
+    g.up = up->data;
+    g.down = down->data;
+    g.y = y->data;
+    choose_blocks(&g);
+    g.between_bytes = (size_t)(2 * g.inner * g.block) * reel_dtype_bytes(g.dtype);
+    g.between_bytes = (g.between_bytes + PAGE - 1) / PAGE * PAGE;
+    g.scratch_bytes = g.between_bytes;
+    if (g.dtype == REEL_BF16 && !plan_bf16(ctx, &g))
+        return;
+    g.scratch_bytes = (g.scratch_bytes + PAGE - 1) / PAGE * PAGE;
+    reel__storage *scratch = reel__storage_new(ctx, g.scratch_bytes * (size_t)ctx->threads);
+    if (!scratch) {
+        reel__error(ctx, REEL_ERROR_MEMORY, "gated_mlp", "no memory for the blocks of %d threads",
+                    ctx->threads);
+        return;
+    }
+    g.scratch = scratch->data;
+    reel__parallel_for(ctx, (g.along_rows ? 1 : at.outer) * g.blocks, 1, gated_mlp_blocks, &g);
+    reel__storage_release(ctx, scratch);
+}
+
 #else /* the template: one run of n elements per function */
 
 /* silu(g) u */
@@ -43,9 +201,8 @@ REEL_ALWAYS_INLINE REAL NAME(gated)(REAL g, REAL u) {
 }
 
 static void NAME(swiglu_strided)(int64_t n, char *const *at, const int64_t *step) {
-    STORED *REEL_RESTRICT y = (STORED *)(void *)at[0];
-    const STORED *REEL_RESTRICT gate = (const STORED *)(const void *)at[1];
-    const STORED *REEL_RESTRICT up = (const STORED *)(const void *)at[2];
+    STORED *y = (STORED *)(void *)at[0]; /* may be gate */
+    const STORED *gate = (const STORED *)(const void *)at[1], *up = (const STORED *)(const void *)at[2];
     for (int64_t i = 0; i < n; i++)
         STORE(y + i * step[0], NAME(gated)(LOAD(gate + i * step[1]), LOAD(up + i * step[2])));
 }

@@ -31,6 +31,12 @@ REEL_KERNEL(swiglu_backward, (const reel_context *ctx, const reel_tensor *x, int
 REEL_KERNEL(swiglu_again_backward, (const reel_context *ctx, const reel_tensor *x, int axis, reel_tensor *dy,
                                     reel_tensor *dx, int accumulate))
 
+/* y = down swiglu(up x) along an axis, the last or the second to last, block by block, so that what is
+ * between the two products stays in a core's cache. x row-major, up [2 in, x's size] and down [out, in]
+ * row-major; bf16 only where reel__bf16_ready. Takes scratch memory. */
+REEL_KERNEL(gated_mlp, (reel_context * ctx, const reel_tensor *x, const reel_tensor *up,
+                        const reel_tensor *down, int axis, reel_tensor *y))
+
 /* y = x cos + rotate_half(x) sin, or its transpose when inverse is set; x (..., T, H, d) any strides but 1
  * along d; cosine and sine row-major, f32 (f64 for f64) */
 REEL_KERNEL(rotary, (const reel_context *ctx, const reel_tensor *x, const reel_tensor *cosine,

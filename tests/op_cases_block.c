@@ -267,6 +267,94 @@ void op_case_swiglu_linear(op_case *c) {
     };
 }
 
+/* ---- gated_mlp: v->n = {axis}, v->flags: without gradient, where it goes block by block -----------------
+ */
+
+enum { NO_GRADIENT = 1 };
+
+static reel_tensor *call_gated_mlp(reel_context *ctx, reel_tensor *const *in, const op_variant *v) {
+    const reel_scope scope = reel_scope_begin(ctx, v->flags & NO_GRADIENT ? REEL_NO_GRAD : 0);
+    reel_tensor *y = reel_gated_mlp(ctx, in[0], in[1], in[2], (int)v->n[0]);
+    reel_scope_end(ctx, scope, &y, 1);
+    return y;
+}
+
+/* up x along the axis, then as swiglu_linear */
+static void reference_gated_mlp(const op_variant *v, const op_array *in, op_array *y) {
+    const op_array *x = &in[0], *up = &in[1];
+    const op_axis a = op_around(x, v->n[0]);
+    op_array parts[2] = {{0}, in[2]};
+    int64_t shape[REEL_MAX_RANK];
+    for (int i = 0; i < x->rank; i++)
+        shape[i] = i == a.axis ? up->shape[0] : x->shape[i];
+    op_shape(&parts[0], x->rank, shape);
+    for (int64_t outer = 0; outer < a.outer; outer++)
+        for (int64_t inner = 0; inner < a.inner; inner++)
+            for (int64_t o = 0; o < up->shape[0]; o++)
+                for (int64_t i = 0; i < a.n; i++)
+                    parts[0].values[(outer * up->shape[0] + o) * a.inner + inner] +=
+                        up->values[o * a.n + i] * x->values[(outer * a.n + i) * a.inner + inner];
+    reference_swiglu_linear(v, parts, y);
+    free(parts[0].values);
+}
+
+void op_case_gated_mlp(op_case *c);
+void op_case_gated_mlp(op_case *c) {
+    /* as swiglu_linear, of values that up's products have rounded: in bf16 those are up to 16 with 8 bits */
+    *c = (op_case){
+        .call = call_gated_mlp,
+        .reference = reference_gated_mlp,
+        .forward = {256, 256, 32},
+        .backward = {256, 256, 32},
+        .variants =
+            {
+                {"last axis",
+                 {{OP_SHAPE(2, 3, 5), .low = -1, .high = 1}, {OP_SHAPE(6, 5)}, {OP_SHAPE(4, 3)}},
+                 .n = {-1}},
+                {"second to last axis",
+                 {{OP_SHAPE(2, 5, 3), .low = -1, .high = 1}, {OP_SHAPE(6, 5)}, {OP_SHAPE(4, 3)}},
+                 .n = {-2}},
+                {"no rows", {{OP_SHAPE(0, 5)}, {OP_SHAPE(6, 5)}, {OP_SHAPE(4, 3)}}, .n = {1}},
+                {"blocks of rows",
+                 {{OP_SHAPE(5, 131, 7), .low = -1, .high = 1}, {OP_SHAPE(38, 7)}, {OP_SHAPE(9, 19)}},
+                 .n = {2},
+                 .flags = NO_GRADIENT,
+                 .large = true,
+                 .forward_only = true},
+                {"blocks of columns",
+                 {{OP_SHAPE(3, 7, 301), .low = -1, .high = 1}, {OP_SHAPE(38, 7)}, {OP_SHAPE(9, 19)}},
+                 .n = {1},
+                 .flags = NO_GRADIENT,
+                 .large = true,
+                 .forward_only = true},
+                {"one of each",
+                 {{OP_SHAPE(1, 1)}, {OP_SHAPE(2, 1)}, {OP_SHAPE(1, 1)}},
+                 .n = {1},
+                 .flags = NO_GRADIENT,
+                 .forward_only = true},
+                {"one column",
+                 {{OP_SHAPE(2, 3, 1)}, {OP_SHAPE(4, 3)}, {OP_SHAPE(1, 2)}},
+                 .n = {1},
+                 .flags = NO_GRADIENT,
+                 .forward_only = true},
+                {"one row",
+                 {{OP_SHAPE(1, 5)}, {OP_SHAPE(6, 5)}, {OP_SHAPE(4, 3)}},
+                 .n = {1},
+                 .flags = NO_GRADIENT,
+                 .forward_only = true},
+            },
+        .refusals =
+            {
+                {"axis", {{OP_SHAPE(3, 5)}, {OP_SHAPE(6, 5)}, {OP_SHAPE(4, 3)}}, .n = {2}},
+                {"third to last axis", {{OP_SHAPE(5, 3, 2)}, {OP_SHAPE(6, 5)}, {OP_SHAPE(4, 3)}}, .n = {0}},
+                {"odd rows of up", {{OP_SHAPE(3, 5)}, {OP_SHAPE(7, 5)}, {OP_SHAPE(4, 3)}}, .n = {1}},
+                {"up's inner size", {{OP_SHAPE(3, 5)}, {OP_SHAPE(6, 4)}, {OP_SHAPE(4, 3)}}, .n = {1}},
+                {"down's inner size", {{OP_SHAPE(3, 5)}, {OP_SHAPE(6, 5)}, {OP_SHAPE(4, 6)}}, .n = {1}},
+                {"rank 1", {{OP_SHAPE(5)}, {OP_SHAPE(6, 5)}, {OP_SHAPE(4, 3)}}, .n = {0}},
+            },
+    };
+}
+
 /* ---- rotary -------------------------------------------------------------------------------------------- */
 
 static reel_tensor *call_rotary(reel_context *ctx, reel_tensor *const *in, const op_variant *v) {

@@ -143,6 +143,12 @@ REEL_API reel_tensor *reel_swiglu(reel_context *ctx, reel_tensor *x, int axis);
  *
  * swiglu(x) is not kept for the gradient but made again, which saves a third of such an MLP's memory. */
 REEL_API reel_tensor *reel_swiglu_linear(reel_context *ctx, reel_tensor *x, reel_tensor *weight, int axis);
+
+/* A whole gated MLP over the last or the second to last axis of x (Shazeer 2020): y = down swiglu(up x), up
+ * [2 inner, in], down [out, inner]; y has out in the place of in. Without gradient nothing of the size of
+ * inner is written to memory. */
+REEL_API reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, reel_tensor *down,
+                                     int axis);
 /* Rotary embedding (Su et al. 2021), halves convention: x (..., T, H, d), cosine and sine (T, d) in f32 or
  * f64, y = x cos + rotate_half(x) sin, rotate_half((a, b)) = (-b, a). d is even. */
 REEL_API reel_tensor *reel_rotary(reel_context *ctx, reel_tensor *x, reel_tensor *cosine, reel_tensor *sine);
