@@ -72,8 +72,13 @@ static bool onednn_sgemm(int64_t m, int64_t n, int64_t k, float scale, layout la
 
 /* oneDNN writes its code at first use, and where it gets no memory for it, it throws, through C: so all of it
  * is written at once, while there is room. */
-static void prepare_onednn(void) {
+static void prepare_onednn(const reel_context *ctx) {
     enum { SIDE = 16 };
+    /* REEL_CPU_ISA counts here too. Only the first call in a process has a say. */
+    if (ctx->backend == REEL__CPU_PORTABLE)
+        dnnl_set_max_cpu_isa(dnnl_cpu_isa_sse41);
+    else if (ctx->backend == REEL__CPU_AVX2)
+        dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
     static const char transposes[2] = {'N', 'T'};
     static const int64_t sides[2] = {1, SIDE};
     const float a[SIDE * SIDE] = {0}, b[SIDE * SIDE] = {0};
@@ -85,7 +90,9 @@ static void prepare_onednn(void) {
     }
 }
 #else
-static void prepare_onednn(void) {}
+static void prepare_onednn(const reel_context *ctx) {
+    (void)ctx;
+}
 #endif
 
 bool reel__blas_prepare(reel_context *ctx, const char *op) {
@@ -100,7 +107,7 @@ bool reel__blas_prepare(reel_context *ctx, const char *op) {
         free(room);
         if (ready) {
             openblas_set_num_threads(1); /* it would thread by itself, for the whole process */
-            prepare_onednn();
+            prepare_onednn(ctx);
         } else {
             reel__error(ctx, REEL_ERROR_MEMORY, op, "no memory for the buffers of the BLAS, %zu MiB",
                         room_mib);
