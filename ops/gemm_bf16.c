@@ -27,7 +27,8 @@ void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_plan *plan, const
 
 #else
 
-#include <omp.h>
+#include "blas.h"
+
 #include <oneapi/dnnl/dnnl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,13 +104,6 @@ bool reel__bf16_ready(const reel_context *ctx) {
 }
 
 /* ---- plans --------------------------------------------------------------------------------------------- */
-
-/* oneDNN asks OpenMP how many threads to use, when it writes code and when it runs it. The answer is one. */
-static int one_thread(void) {
-    const int before = omp_get_max_threads();
-    omp_set_num_threads(1);
-    return before;
-}
 
 typedef struct matrices {
     dnnl_memory_desc_t description[3]; /* a, b, c */
@@ -198,9 +192,9 @@ static reel__bf16_plan *new_plan(reel_context *ctx, struct reel__bf16_store *sto
         return NULL;
     plan->shape = *shape;
     plan->threads = ctx->threads;
-    const int threads_before = one_thread();
+    const int threads_before = reel__blas_one_thread();
     const dnnl_status_t status = fill_plan(plan, store->engine);
-    omp_set_num_threads(threads_before);
+    reel__blas_threads_back(threads_before);
     if (status == dnnl_success)
         return plan;
     free_plan(plan);
@@ -265,9 +259,9 @@ void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_plan *plan, const
         {DNNL_ARG_DST, memory[C]},
         {DNNL_ARG_SCRATCHPAD, memory[SCRATCH]},
     };
-    const int threads_before = one_thread();
+    const int threads_before = reel__blas_one_thread();
     dnnl_primitive_execute(plan->primitive, ctx->bf16_store->stream, ARGUMENTS, arguments);
-    omp_set_num_threads(threads_before);
+    reel__blas_threads_back(threads_before);
 }
 
 #endif

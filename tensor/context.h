@@ -133,7 +133,7 @@ void *reel__region_take(reel_context *ctx, size_t bytes); /* zeroed; NULL on fai
 void reel__region_reset(reel__region *region);
 void reel__region_free(reel__region *region);
 
-/* ---- profile (profile.c) ---- */
+/* ---- profile (profiler.c) ---- */
 
 bool reel__profiling(const reel_context *ctx);
 /* Ends a piece of work: the time and the operations counted since the last mark go to this row. */
