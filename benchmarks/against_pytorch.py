@@ -41,7 +41,7 @@ SIZES = {
         "the published Sudoku-Extreme model: hidden 512, sequence 81 + 16, H 3, L 6",
         "--hidden 512 --heads 8 --seq 81 --puzzle_len 16 --H 3 --L 6 --round_width 256",
         {"training": 16, "evaluation": 64},
-        {"training": 5, "evaluation": 3},
+        {"training": 3, "evaluation": 2},
         1,
     ),
     "small": Size(
