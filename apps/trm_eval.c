@@ -300,8 +300,20 @@ static reel_status run(session *s, int *signal, reel_error *error) {
     return s->vote ? score(s, s->vote, r, error) : report(s, &r, error);
 }
 
+/* How answers in files are scored: as --config and the command line say. No model is built from it, no data
+ * set is opened. */
+static reel_status read_scoring(session *s, reel_error *error) {
+    static const char no_run[] = "data_paths: [none]";
+    const model_options *const o = &s->line->model;
+    train_config *const config = &s->file.config;
+    if (o->config)
+        return train_config_load(config, o->config, o->override_count, o->overrides, error);
+    return train_config_parse(config, "--predictions", no_run, strlen(no_run), o->override_count,
+                              o->overrides, error);
+}
+
 /* Scores answers that lie in files. */
-static reel_status score_files(const session *s, reel_error *error) {
+static reel_status score_files(session *s, reel_error *error) {
     const command *const line = s->line;
     if (!line->dataset || !line->files.q_halt)
         return reel_fail(error, REEL_ERROR_ARGUMENT, "--predictions also needs %s, see --help",
@@ -309,7 +321,9 @@ static reel_status score_files(const session *s, reel_error *error) {
     eval_arc_files files = line->files;
     files.dataset = line->dataset;
     reel_arc_vote *vote = NULL;
-    reel_status status = eval_arc_from_files(&files, &vote, error);
+    reel_status status = read_scoring(s, error);
+    if (status == REEL_OK)
+        status = eval_arc_from_files(&files, &vote, error);
     if (status == REEL_OK)
         status = score(s, vote, (eval_report){.dataset = line->dataset, .step = -1}, error);
     reel_arc_vote_free(vote);

@@ -226,6 +226,10 @@ grep -o '"ARC[^,]*' out >passes
 good --dataset arc --predictions answers.npy --q q.npy --identifiers identifiers.npy --evaluator arc --json \
     --submission from_files.json
 grep -o '"ARC[^,}]*' out | cmp -s - passes && cmp -s submission.json from_files.json || fail "votes on files differ: $(cat out)"
+good --dataset arc --predictions answers.npy --q q.npy --identifiers identifiers.npy --evaluator arc --json \
+    --submission three.json 'evaluators=[{name: arc@ARC, submission_K: 3, pass_Ks: [1, 7]}]'
+[ -n "$(value ARC/pass@7 out)" ] && [ -z "$(value ARC/pass@2 out)" ] && grep -q attempt_3 three.json ||
+    fail "votes on files go by the default K: $(cat out)"
 good --checkpoint arcrun/step_1.safetensors --dataset arc:a --evaluator arc --submission other.json num_aug=3 \
     'data_paths=[arc:a]' --json
 [ "$(grep -o attempt_1 other.json | wc -l)" -eq 3 ] || fail "arc:a : $(cat out)"
@@ -286,6 +290,7 @@ refused "--predictions goes with" --dataset arc --predictions answers.npy --q q.
 refused "also needs --q" --dataset arc --predictions answers.npy --evaluator arc
 refused "also needs --dataset" --predictions answers.npy --q q.npy --evaluator arc
 refused "leave --checkpoint out" --checkpoint $trained --dataset arc --predictions answers.npy --q q.npy --evaluator arc
+refused "did you mean 'evaluators'" --dataset arc --predictions answers.npy --q q.npy --evaluator arc 'evaluator=[]'
 refused "go with --predictions" --checkpoint $trained --q q.npy
 refused "steps.npy" --dataset arc --predictions steps.npy --q q.npy --evaluator arc --submission bad.npy
 refused "test_puzzles.json" --dataset folder --predictions answers.npy --q q.npy --evaluator arc --submission bad.npy
