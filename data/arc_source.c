@@ -1,5 +1,6 @@
 /* ARC tasks as a source: the puzzles that the builder would write, made when they are asked for. */
 #include "arc_plan.h"
+#include "arc_vote.h"
 #include "dataset.h"
 #include "dataset_source.h"
 
@@ -207,6 +208,9 @@ reel_status reel_arc_vote_of_dataset(reel_arc_vote **vote, const reel_dataset *d
         return reel_fail(error, REEL_ERROR_ARGUMENT, "ARC is scored on one data set, not on %d mixed",
                          in->source_count);
     const reel_arc_plan *const plan = reel_arc_plan_of_dataset(dataset, 0);
-    return plan != NULL ? reel_arc_vote_of_plan(vote, plan, error)
-                        : reel_arc_vote_open(vote, in->specs[0], error);
+    const reel_status status = plan != NULL ? reel_arc_vote_of_plan(vote, plan, error)
+                                            : reel_arc_vote_open(vote, in->specs[0], error);
+    if (status == REEL_OK)
+        (*vote)->identifier_shift = in->parts[0].identifier_shift;
+    return status;
 }

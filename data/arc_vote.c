@@ -231,13 +231,15 @@ reel_status reel_arc_vote_add(reel_arc_vote *vote, int64_t identifier, const int
                               const int32_t predictions[REEL_ARC_SEQ_LEN], double q_halt, reel_error *error) {
     if (identifier == REEL_ARC_BLANK)
         return REEL_OK;
-    if (identifier < 0 || identifier >= vote->identifier_count)
-        return reel_fail(error, REEL_ERROR_ARGUMENT, "puzzle identifier %lld: there are %lld",
-                         (long long)identifier, (long long)vote->identifier_count);
+    const int64_t first = vote->identifier_shift, own = identifier - first;
+    if (own < 1 || own >= vote->identifier_count)
+        return reel_fail(error, REEL_ERROR_ARGUMENT, "puzzle identifier %lld: they are %lld to %lld",
+                         (long long)identifier, (long long)(first + 1),
+                         (long long)(first + vote->identifier_count - 1));
     if (isnan(q_halt))
         return reel_fail(error, REEL_ERROR_NOT_FINITE, "q_halt of puzzle identifier %lld is not a number",
                          (long long)identifier);
-    const reel__arc_known *known = &vote->identifiers[identifier];
+    const reel__arc_known *known = &vote->identifiers[own];
     if (known->task < 0)
         return REEL_OK;
     reel_arc_grid cropped, grid;

@@ -21,6 +21,7 @@ typedef struct reel__arc_voted {
 } reel__arc_voted;
 
 struct reel_arc_vote {
+    int64_t identifier_shift; /* of the data set's identifiers other than 0, where it is one of several */
     int64_t identifier_count;
     reel__arc_known *identifiers;
     int64_t task_count;

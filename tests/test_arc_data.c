@@ -527,6 +527,40 @@ START_TEST(test_batches_from_tasks_are_those_from_the_folder) {
 }
 END_TEST
 
+/* Beside another training set the identifiers of a data set are shifted, in its test split too. */
+START_TEST(test_votes_know_shifted_identifiers) {
+    const reel_arc_options options = options_of(made, 25);
+    build(&options, in_folder("d"), 1);
+    char spec[PATH_BYTES], tasks[PATH_BYTES];
+    snprintf(spec, sizeof spec, "%s", in_folder("d"));
+    snprintf(tasks, sizeof tasks, "arc:%s", made);
+    const reel_dataset_options seeded = {.seed = 42, .num_aug = 3};
+    const char *const mixed[] = {tasks, spec};
+    reel_dataset *train;
+    ck_assert_int_eq(reel_dataset_open(&train, mixed, 2, REEL_SPLIT_TRAIN, &seeded, NULL, NULL), REEL_OK);
+    reel_dataset *const test = open_data(spec, REEL_SPLIT_TEST, train);
+    reel_arc_vote *vote;
+    ck_assert_int_eq(reel_arc_vote_of_dataset(&vote, test, NULL), REEL_OK);
+    static rows r;
+    for (int64_t i = 0; i < test->total_examples; i++) {
+        const reel_batch batch = batch_of(&r);
+        ck_assert_int_eq(reel_test_batch(test, 1, i, &batch, NULL, NULL), REEL_OK);
+        ck_assert_int_eq(reel_arc_vote_add(vote, r.identifiers[0], r.inputs, r.labels, 0, NULL), REEL_OK);
+    }
+    ck_assert_int_eq(reel_arc_vote_unanswered(vote), 0);
+    const int64_t K = 1;
+    double pass;
+    ck_assert_int_eq(reel_arc_vote_pass(vote, &K, 1, &pass, NULL), REEL_OK);
+    ck_assert_double_eq(pass, 1);
+    reel_error error = {0};
+    ck_assert_int_eq(reel_arc_vote_add(vote, 1, r.inputs, r.labels, 0, &error), REEL_ERROR_ARGUMENT);
+    ck_assert_msg(strstr(error.message, "puzzle identifier 1: they are ") != NULL, "%s", error.message);
+    reel_arc_vote_free(vote);
+    reel_dataset_close(test);
+    reel_dataset_close(train);
+}
+END_TEST
+
 /* What stands behind "arc:FOLDER/t". */
 static const struct {
     const char *rest, *says;
@@ -612,6 +646,7 @@ int main(void) {
     tcase_add_test(t, test_an_interrupted_build_leaves_nothing);
     tcase_add_test(t, test_a_full_disk_leaves_nothing);
     tcase_add_test(t, test_batches_from_tasks_are_those_from_the_folder);
+    tcase_add_test(t, test_votes_know_shifted_identifiers);
     tcase_add_loop_test(t, test_specs_name_subsets_and_test_set, 0, sizeof specs / sizeof *specs);
     if (exists(golden_folder))
         tcase_add_test(t, test_data_have_the_layout_of_the_published_builder);

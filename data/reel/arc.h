@@ -179,7 +179,8 @@ REEL_API reel_status reel_arc_vote_open(reel_arc_vote **vote, const char *dir, r
 /* For a plan, which may be freed afterwards. */
 REEL_API reel_status reel_arc_vote_of_plan(reel_arc_vote **vote, const reel_arc_plan *plan,
                                            reel_error *error);
-/* For an open test set of one source: ARC tasks or a folder. */
+/* For an open test set of one source: ARC tasks or a folder. Identifiers are then those of its batches, also
+ * where it is one of several training sets. */
 REEL_API reel_status reel_arc_vote_of_dataset(reel_arc_vote **vote, const reel_dataset *dataset,
                                               reel_error *error);
 /* NULL is accepted. */
