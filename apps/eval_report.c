@@ -3,6 +3,7 @@
 #include <cJSON.h>
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 /* The losses that an evaluation computes end before that of the continue head, which is for training alone.
@@ -93,8 +94,18 @@ typedef struct json_writer {
     bool complete;
 } json_writer;
 
+/* With as many digits as tell the number from every other: cJSON's own 15 are not enough. */
 static void add_number(json_writer *w, cJSON *object, const char *key, double value) {
-    w->complete &= cJSON_AddNumberToObject(object, key, value) != NULL;
+    char text[32];
+    int digits = 15;
+    if (!isfinite(value)) { /* null */
+        w->complete &= cJSON_AddNumberToObject(object, key, value) != NULL;
+        return;
+    }
+    do
+        snprintf(text, sizeof text, "%.*g", digits, value);
+    while (strtod(text, NULL) != value && ++digits <= 17);
+    w->complete &= cJSON_AddRawToObject(object, key, text) != NULL;
 }
 
 static void add_string(json_writer *w, cJSON *object, const char *key, const char *value) {
