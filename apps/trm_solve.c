@@ -162,9 +162,12 @@ static reel_status check_sizes(const session *s, reel_error *error) {
     const grid_shape shape = grid_shape_of(s->file.seq_len, s->file.vocab_size);
     if (shape.kind != GRID_UNKNOWN)
         snprintf(made_for, sizeof made_for, "%ss of size %d", kind_name(shape.kind), shape.size);
-    else
+    else if (s->file.seq_len > 0)
         snprintf(made_for, sizeof made_for, "%" PRId64 " cells of %" PRId64 " tokens", s->file.seq_len,
                  s->file.vocab_size);
+    else
+        snprintf(made_for, sizeof made_for, "puzzles of %" PRId64 " tokens, not %" PRId64, s->file.vocab_size,
+                 vocabulary);
     return reel_fail(error, REEL_ERROR_SHAPE, "this is a %s of size %d; %s was trained on %s",
                      kind_name(s->puzzle.shape.kind), s->puzzle.shape.size, s->file.path, made_for);
 }
