@@ -11,14 +11,25 @@ static bool needs_training_data(const char *dataset) {
     return strchr(dataset, ':') != NULL && stat(dataset, &found) != 0;
 }
 
+/* One of several data sets that the run trained on: its identifiers follow those of the sets before it. */
+static bool is_mixed_in(const train_config *config, const char *dataset) {
+    bool found = false;
+    for (size_t i = 0; i < config->data_paths.count && config->data_paths.count > 1; i++)
+        found |= strcmp(config->data_paths.items[i], dataset) == 0;
+    return found;
+}
+
 static reel_status open_named(eval_data *data, const train_config *config, reel_error *error) {
     const reel_dataset_options options = config_dataset_options(config);
+    const bool is_mixed = is_mixed_in(config, data->name);
     reel_status status = REEL_OK;
-    if (needs_training_data(data->name))
+    if (is_mixed || needs_training_data(data->name))
         status = config_open_training(&data->training, config, error);
     if (status == REEL_OK)
         status =
             reel_dataset_open(&data->test, &data->name, 1, REEL_SPLIT_TEST, &options, data->training, error);
+    if (status == REEL_OK)
+        data->sizes = model_sizes_of(is_mixed ? data->training : data->test);
     return status;
 }
 
@@ -31,6 +42,8 @@ static reel_status open_own(eval_data *data, const train_config *config, reel_er
     if (status == REEL_OK && !data->test)
         status = reel_fail(error, REEL_ERROR_ARGUMENT,
                            "the run that made this model had no test data; name some with --dataset");
+    if (status == REEL_OK)
+        data->sizes = model_sizes_of(data->training);
     return status;
 }
 

@@ -2,14 +2,13 @@
 #ifndef EVAL_DATA_H
 #define EVAL_DATA_H
 
-#include "config.h"
-
-#include <reel/batches.h>
+#include "model_file.h"
 
 typedef struct eval_data {
     reel_dataset *training; /* NULL: not needed */
     reel_dataset *test;
-    const char *name; /* what the user called it */
+    const char *name;  /* what the user called it */
+    model_sizes sizes; /* of the model that the identifiers of these data belong to */
 } eval_data;
 
 /* Opens `dataset`, one of the forms that data_paths takes, or where it is NULL the test data of the run that

@@ -203,7 +203,7 @@ static reel_status prepare(session *s, reel_error *error) {
         status = model_context_new(&s->ctx, &s->file.config, error);
     if (status != REEL_OK)
         return status;
-    status = model_file_load(&s->model, s->ctx, &s->file, model_sizes_of(s->data.test), error);
+    status = model_file_load(&s->model, s->ctx, &s->file, s->data.sizes, error);
     if (status == REEL_OK)
         status = tally_new(&s->tally, s->model, s->data.test, error);
     if (status == REEL_OK)
@@ -214,12 +214,12 @@ static reel_status prepare(session *s, reel_error *error) {
 }
 
 static void say_what_is_evaluated(const session *s) {
-    if (s->file.num_puzzle_identifiers != s->data.test->num_puzzle_identifiers)
+    if (s->file.num_puzzle_identifiers != s->data.sizes.num_puzzle_identifiers)
         fprintf(stderr,
                 "trm_eval: %s has embeddings of %" PRId64 " puzzles, %s has %" PRId64
                 ": every puzzle gets their mean\n",
                 s->file.path, s->file.num_puzzle_identifiers, s->data.name,
-                s->data.test->num_puzzle_identifiers);
+                s->data.sizes.num_puzzle_identifiers);
     if (s->line->json)
         return;
     char step[32] = "";

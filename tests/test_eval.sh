@@ -230,6 +230,17 @@ good --dataset arc --predictions answers.npy --q q.npy --identifiers identifiers
     --submission three.json 'evaluators=[{name: arc@ARC, submission_K: 3, pass_Ks: [1, 7]}]'
 [ -n "$(value ARC/pass@7 out)" ] && [ -z "$(value ARC/pass@2 out)" ] && grep -q attempt_3 three.json ||
     fail "votes on files go by the default K: $(cat out)"
+cp -r arc other
+rm -r other/test
+"$trainer" arc.yaml run_dir=mixed 'data_paths=[other, arc]' puzzle_emb_lr=0.5 lr_warmup_steps=0 >train.out 2>&1 ||
+    fail "no ARC model: $(cat train.out)"
+for set in "" "--dataset arc"; do
+    # The rows of the second data set, and not their mean.
+    # shellcheck disable=SC2086 # two words or none
+    good --checkpoint mixed/step_1.safetensors $set --json
+    awk -v a="$(value all/lm_loss out)" -v b="$(tail -n 1 mixed/metrics.jsonl | sed 's/.*"all.lm_loss":\([^,]*\).*/\1/')" \
+        'BEGIN { exit !((a - b) ^ 2 < 1e-14) }' && [ ! -s err ] || fail "one of two data sets: $(cat err out mixed/metrics.jsonl)"
+done
 good --checkpoint arcrun/step_1.safetensors --dataset arc:a --evaluator arc --submission other.json num_aug=3 \
     'data_paths=[arc:a]' --json
 [ "$(grep -o attempt_1 other.json | wc -l)" -eq 3 ] || fail "arc:a : $(cat out)"
