@@ -25,8 +25,12 @@
 
 /* ---- one step ---------------------------------------------------------------------------------------- */
 
+/* The length of the schedule is an estimate, and behind its end the cosine would rise again: a longer run
+ * keeps the last rate. */
 static double learning_rate(const trainer *t, int64_t step, double base) {
-    return reel_cosine_lr(step, base, t->config->lr_warmup_steps, t->schedule_steps, t->config->lr_min_ratio);
+    const int64_t scheduled = step < t->schedule_steps ? step : t->schedule_steps;
+    return reel_cosine_lr(scheduled, base, t->config->lr_warmup_steps, t->schedule_steps,
+                          t->config->lr_min_ratio);
 }
 
 /* Moves every weight that is trained against its gradient. Does nothing after an error of the step. */

@@ -280,6 +280,26 @@ interrupt twice INT 2
 [ $status -eq 130 ] || fail "Ctrl-C twice: exit $status"
 ! ls twice | grep -q tmp || fail "Ctrl-C twice leaves $(ls twice)"
 
+# ---- a run that is longer than its schedule
+
+# One task has 20 variants of one pair, the other 8 pairs and no variants: an epoch draws 9 pairs, while the
+# schedule reckons with two times the mean of all puzzles, 29 / 22.
+pairs=
+for size in 1 2 3 4 5 6 7 8; do
+    row=$(printf '0,%.0s' $(seq $size))
+    grid=$(printf "[${row%,}],%.0s" $(seq $size))
+    pairs="$pairs,{\"input\": [${grid%,}], \"output\": [[0]]}"
+done
+cat >skewed_evaluation_challenges.json <<END
+{"many": {"train": [{"input": [[1, 2, 3]], "output": [[1, 2]]}], "test": [{"input": [[0]]}]},
+ "none": {"train": [${pairs#,}], "test": [{"input": [[0]]}]}}
+END
+train skewed 'data_paths=[arc:skewed:evaluation]' data_paths_test=[] num_aug=20 global_batch_size=12 epochs=16 \
+    eval_interval=16 lr_warmup_steps=0 lr_min_ratio=0.1 arch.mlp_t=False arch.H_cycles=1 arch.L_cycles=1
+[ $status -eq 0 ] || fail "a longer run: $(cat skewed.err)"
+sed -n 's/.*"train.lr":\([^,]*\).*/\1/p' skewed/metrics.jsonl >rates
+[ "$(wc -l <rates)" -gt 6 ] && sort -gr rates | cmp -s - rates || fail "the rate rises again: $(tr '\n' ' ' <rates)"
+
 # ---- no room
 
 # A limit on the size of files stands for a full disk: the configuration fits in, the weights do not.
