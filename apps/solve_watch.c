@@ -116,8 +116,8 @@ static void show_step(FILE *out, const thoughts *t, grid_shape shape, const watc
         views[i].question = puzzle->inputs;
         if (step > 0)
             views[i].before = thoughts_at(t, step - 1, i);
-        else if (i == ANSWER)
-            views[i].before = puzzle->inputs;
+        else
+            views[i].before = i == ANSWER ? puzzle->inputs : views[i].tokens; /* a first z changes nothing */
     }
     views[ANSWER].right = puzzle->right;
     fprintf(out, "\nstep %" PRId64 ", halting probability %.3f\n", step + 1, t->halting[step]);
