@@ -321,5 +321,20 @@ fi
 [ ! -e bad.npy ] && [ "$(wc -l <err)" -eq 2 ] && grep -q 'bad.npy' err && grep -q 'exit 1' err ||
     fail "a full disk: $(cat err)"
 
+# ---- Ctrl-C: nothing is reported, nothing written
+
+"$program" --checkpoint $trained --steps 65535 --output bad.npy >out 2>err &
+process=$!
+tries=0
+until ls bad.npy.tmp* >/dev/null 2>&1 || [ $tries -ge 600 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+kill -INT $process
+wait $process
+status=$?
+[ $status -eq 130 ] && grep -q 'nothing is reported' err && ! ls bad.npy* >/dev/null 2>&1 ||
+    fail "Ctrl-C: exit $status, $(cat err), $(ls bad.npy* 2>/dev/null)"
+
 [ $failures -eq 0 ] && echo "all of trm_eval's behaviour is as it should be"
 [ $failures -eq 0 ]
