@@ -317,7 +317,14 @@ if sh -c 'ulimit -v 400000; "$0" --version' "$program" >/dev/null 2>&1; then
 fi
 "$program" --checkpoint $trained --json >/dev/full 2>err && fail "a full disk goes unnoticed"
 [ "$(wc -l <err)" -eq 1 ] && grep -q 'standard output' err || fail "a full disk: $(cat err)"
-( ulimit -f 0; "$program" --checkpoint $trained --output bad.npy 2>&1 >/dev/null; echo "exit $?" ) | cat >err
+# 2 KiB are not enough for the answers, but for what an OpenMP keeps in shared memory.
+head -n 1 rated.csv >long.csv
+for i in $(seq 300); do sed -n 2p rated.csv; done >>long.csv
+(
+    ulimit -f 4
+    "$program" --checkpoint $trained --dataset long.csv --output bad.npy 2>&1 >/dev/null
+    echo "exit $?"
+) | cat >err
 [ ! -e bad.npy ] && [ "$(wc -l <err)" -eq 2 ] && grep -q 'bad.npy' err && grep -q 'exit 1' err ||
     fail "a full disk: $(cat err)"
 
@@ -326,7 +333,7 @@ fi
 "$program" --checkpoint $trained --steps 65535 --output bad.npy >out 2>err &
 process=$!
 tries=0
-until ls bad.npy.tmp* >/dev/null 2>&1 || [ $tries -ge 600 ]; do
+until ls bad.npy.tmp-$process-* >/dev/null 2>&1 || [ $tries -ge 600 ]; do
     sleep 0.1
     tries=$((tries + 1))
 done
