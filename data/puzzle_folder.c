@@ -199,7 +199,7 @@ static reel_status read_indices(const reel_folder *folder, const reel_folder_set
     if (entries < 1 || at[0] != 0)
         return REFUSE(folder, set, part, error, "does not begin with %d", 0);
     for (int64_t i = 1; i < entries; i++)
-        if (at[i] < at[i - 1] + (rule == NOT_EMPTY))
+        if (at[i] < at[i - 1] || (rule == NOT_EMPTY && at[i] == at[i - 1]))
             return REFUSE(folder, set, part, error, "entry %lld is %lld, behind %lld", (long long)i,
                           (long long)at[i], (long long)at[i - 1]);
     if (at[entries - 1] != total)
@@ -246,12 +246,14 @@ static reel_status check_tokens(const reel_folder *folder, const reel_npy *array
 }
 
 static reel_status open_tokens(const reel_folder *folder, reel_folder_set *set, reel_error *error) {
+    const reel_folder_metadata *const m = &folder->metadata;
+    const int64_t ignored = m->ignore_label_id == REEL_NO_IGNORE_LABEL ? 0 : m->ignore_label_id;
+    const int64_t seq_len = m->seq_len;
     const struct {
         const char *part;
         reel_npy **array;
         int64_t also;
-    } arrays[] = {{"inputs", &set->inputs, 0}, {"labels", &set->labels, folder->metadata.ignore_label_id}};
-    const int64_t seq_len = folder->metadata.seq_len;
+    } arrays[] = {{"inputs", &set->inputs, 0}, {"labels", &set->labels, ignored}};
     for (int i = 0; i < 2; i++) {
         reel_status status = open_array(folder, set, arrays[i].part, 2, arrays[i].array, error);
         if (status != REEL_OK)

@@ -311,7 +311,7 @@ END_TEST
 START_TEST(test_bad_indices_are_refused) {
     static const struct {
         const char *name;
-        int32_t values[5];
+        int64_t values[5];
         int count;
         const char *why;
     } cases[] = {
@@ -322,13 +322,14 @@ START_TEST(test_bad_indices_are_refused) {
         {"all__puzzle_indices.npy", {0}, 0, "does not begin with 0"},
         {"all__group_indices.npy", {0, 0, 3}, 3, "entry 1 is 0, behind 0"},
         {"all__group_indices.npy", {0, 2, 4}, 3, "ends with 4, but there are 3"},
+        {"all__group_indices.npy", {0, INT64_MAX, 3}, 3, "entry 2 is 3, behind 9223372036854775807"},
         {"all__puzzle_identifiers.npy", {2, 3, 4, 4}, 4, "4 puzzles; puzzle_indices has 3"},
         {"all__puzzle_identifiers.npy", {2, 3, 5}, 3, "puzzle 2 has identifier 5"},
         {"all__puzzle_identifiers.npy", {2, 3, -1}, 3, "puzzle 2 has identifier -1"},
     };
     write_folder();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        write_array(cases[i].name, REEL_NPY_I32, 1, (int64_t[]){-1}, cases[i].values, cases[i].count);
+        write_array(cases[i].name, REEL_NPY_I64, 1, (int64_t[]){-1}, cases[i].values, cases[i].count);
         expect_refusal(cases[i].name, cases[i].why);
     }
 }
@@ -337,7 +338,8 @@ END_TEST
 START_TEST(test_bad_arrays_are_refused) {
     static const uint8_t tokens[7 * SEQ_LEN] = {0};
     static const float floats[6 * SEQ_LEN] = {0};
-    static const int64_t large[6 * SEQ_LEN] = {[9] = INT64_C(1) << 40}, negative[6 * SEQ_LEN] = {[9] = -100};
+    static const int64_t large[6 * SEQ_LEN] = {[9] = INT64_C(1) << 40}, negative[6 * SEQ_LEN] = {[9] = -100},
+                                   smallest[6 * SEQ_LEN] = {[9] = INT32_MIN};
     write_folder();
     write_array("all__inputs.npy", REEL_NPY_F32, 2, (int64_t[]){6, SEQ_LEN}, floats, 6 * SEQ_LEN);
     expect_refusal("all__inputs.npy", "elements of type float32, expected integers");
@@ -347,6 +349,9 @@ START_TEST(test_bad_arrays_are_refused) {
     expect_refusal("all__inputs.npy", "example 2 has token 1099511627776 at 1");
     write_array("all__labels.npy", REEL_NPY_I64, 2, (int64_t[]){6, SEQ_LEN}, negative, 6 * SEQ_LEN);
     expect_refusal("all__labels.npy", "example 2 has token -100 at 1");
+    write_json_with("ignore_label_id", "null");
+    write_array("all__labels.npy", REEL_NPY_I64, 2, (int64_t[]){6, SEQ_LEN}, smallest, 6 * SEQ_LEN);
+    expect_refusal("all__labels.npy", "example 2 has token -2147483648 at 1");
     write_array("all__labels.npy", REEL_NPY_U8, 2, (int64_t[]){7, SEQ_LEN}, tokens, 7 * SEQ_LEN);
     expect_refusal("all__labels.npy", "7 rows of 4; expected 6 rows");
     write_text("all__labels.npy", "PK");
