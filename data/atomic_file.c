@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct reel_atomic_file {
@@ -33,6 +34,13 @@ static int open_temporary(char *name, size_t room, const char *path) {
     return -1;
 }
 
+/* Whether the rename would take away a device, a pipe or a folder, or a link to one, as root even /dev/full.
+ */
+static int is_no_file(const char *path) {
+    struct stat facts;
+    return stat(path, &facts) == 0 && !S_ISREG(facts.st_mode);
+}
+
 static void free_file(reel_atomic_file *file) {
     free(file->buffer);
     free(file->path);
@@ -41,6 +49,8 @@ static void free_file(reel_atomic_file *file) {
 
 reel_status reel_atomic_open(reel_atomic_file **out, const char *path, reel_error *error) {
     *out = NULL;
+    if (is_no_file(path))
+        return reel_fail(error, REEL_ERROR_IO, "%s: cannot replace: not a regular file", path);
     const size_t room = strlen(path) + SUFFIX_BYTES;
     reel_atomic_file *file = malloc(sizeof *file + room);
     char *copy = strdup(path);

@@ -566,6 +566,24 @@ START_TEST(test_saved_file_has_the_mode_of_a_new_file) {
 }
 END_TEST
 
+START_TEST(test_what_is_no_file_is_not_replaced) {
+    char link[sizeof path + 8];
+    snprintf(link, sizeof link, "%s.link", path);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert_int_eq(symlink(path, link), 0);
+    const char *const targets[] = {path, link};
+    struct stat facts;
+    for (int i = 0; i < 2; i++) {
+        reel_error error = {0};
+        ck_assert_int_eq(reel_atomic_save(targets[i], "x", 1, &error), REEL_ERROR_IO);
+        ck_assert_ptr_nonnull(strstr(error.message, "not a regular file"));
+        ck_assert_int_eq(stat(targets[i], &facts), 0);
+        ck_assert(S_ISFIFO(facts.st_mode));
+    }
+    unlink(link);
+}
+END_TEST
+
 static Suite *safetensors_suite(void) {
     Suite *suite = suite_create("safetensors");
     TCase *t = tcase_create("safetensors");
@@ -590,6 +608,7 @@ static Suite *safetensors_suite(void) {
     tcase_add_test(t, test_failed_write_keeps_the_old_file_and_leaves_nothing);
     tcase_add_test(t, test_discarded_file_never_appears);
     tcase_add_test(t, test_saved_file_has_the_mode_of_a_new_file);
+    tcase_add_test(t, test_what_is_no_file_is_not_replaced);
     suite_add_tcase(suite, t);
     return suite;
 }

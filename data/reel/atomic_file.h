@@ -16,7 +16,7 @@ typedef struct reel_atomic_file reel_atomic_file;
 
 /* Begins a file that will be called `path`. It ends with exactly one of reel_atomic_commit and
  * reel_atomic_discard. The permissions are those of any new file (0666 less the umask); a symbolic link at
- * `path` is replaced, not followed. */
+ * `path` is replaced, not followed. A folder, a device or a pipe at `path`, or a link to one, is refused. */
 REEL_API reel_status reel_atomic_open(reel_atomic_file **file, const char *path, reel_error *error);
 
 /* Appends `count` bytes. The first failure is kept and makes later calls do nothing; commit reports it. */
