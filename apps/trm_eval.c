@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- the command line -------------------------------------------------------------------------------- */
@@ -348,6 +349,28 @@ static reel_status check_command_line(const command *line, reel_error *error) {
     return REEL_OK;
 }
 
+static bool is_same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return strcmp(a, b) == 0 ||
+           (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+/* Refuses to write over a file that is read, or one file twice. */
+static reel_status check_outputs(const command *line, reel_error *error) {
+    enum { INPUTS = 6, TAKEN_MAX = INPUTS + CONFIG_OUTPUT_COUNT + 1 };
+    const char *taken[TAKEN_MAX] = {line->model.checkpoint,  line->model.config, line->dataset,
+                                    line->files.predictions, line->files.q_halt, line->files.identifiers};
+    memcpy(taken + INPUTS, line->outputs, sizeof line->outputs);
+    taken[TAKEN_MAX - 1] = line->submission;
+    for (int i = INPUTS; i < TAKEN_MAX; i++)
+        for (int j = 0; taken[i] && j < i; j++)
+            if (taken[j] && is_same_file(taken[i], taken[j]))
+                return reel_fail(error, REEL_ERROR_ARGUMENT, "%s: %s", taken[i],
+                                 j < INPUTS ? "would be written over, but is read too"
+                                            : "would be written twice");
+    return REEL_OK;
+}
+
 static void session_free(session *s) {
     reel_arc_vote_free(s->vote);
     eval_outputs_discard(&s->outputs);
@@ -366,6 +389,8 @@ int main(int argc, char **argv) {
     session s = {.line = &line};
     interrupt_watch("stopping");
     reel_status status = check_command_line(&line, &error);
+    if (status == REEL_OK)
+        status = check_outputs(&line, &error);
     if (status == REEL_OK && line.files.predictions) {
         status = score_files(&s, &error);
     } else if (status == REEL_OK) {

@@ -307,6 +307,11 @@ refused "steps.npy" --dataset arc --predictions steps.npy --q q.npy --evaluator 
 refused "test_puzzles.json" --dataset folder --predictions answers.npy --q q.npy --evaluator arc --submission bad.npy
 refused "test_puzzles.json" --checkpoint $trained --dataset folder --evaluator arc --submission bad.npy
 refused "missing/answers.npy" --checkpoint $trained --output missing/answers.npy
+refused "not a regular file" --checkpoint $trained --output alone
+refused "written twice" --checkpoint $trained --output bad.npy --output-q bad.npy
+refused "is read too" --checkpoint alone/weights.safetensors --config $trained --output alone/../alone/weights.safetensors
+refused "is read too" --dataset arc --predictions answers.npy --q q.npy --evaluator arc --submission q.npy
+cmp -s $trained alone/weights.safetensors || fail "the weights were written over"
 if sh -c 'ulimit -v 400000; "$0" --version' "$program" >/dev/null 2>&1; then
     (
         ulimit -v 400000
