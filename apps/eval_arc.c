@@ -4,6 +4,7 @@
 #include <reel/puzzle_folder.h>
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,10 +117,13 @@ static reel_status vote_on_set(const reel_folder_set *set, const answers *a, int
             status = find_row(a, set->puzzle_identifiers[p], first_example + e, row, error);
             if (status != REEL_OK)
                 return status;
+            const double q_halt = reel_npy_number(a->q_halt, *row);
+            if (isnan(q_halt))
+                return reel_fail(error, REEL_ERROR_NOT_FINITE, "%s: row %" PRId64 " is not a number",
+                                 a->q_halt->path, *row);
             read_tokens(set->inputs, e, inputs);
             read_tokens(a->predictions, *row, predictions);
-            status = reel_arc_vote_add(vote, set->puzzle_identifiers[p], inputs, predictions,
-                                       reel_npy_number(a->q_halt, *row), error);
+            status = reel_arc_vote_add(vote, set->puzzle_identifiers[p], inputs, predictions, q_halt, error);
             if (status != REEL_OK)
                 return status;
         }

@@ -468,6 +468,14 @@ START_TEST(test_padded_rows_are_skipped) {
 }
 END_TEST
 
+static void write_nans(const char *path, int64_t count) {
+    reel_npy_writer *writer;
+    ck_assert_int_eq(reel_npy_create(&writer, path, REEL_NPY_F32, 1, &count, NULL), REEL_OK);
+    for (int64_t i = 0; i < count; i++)
+        reel_npy_append(writer, &(float){NAN}, 1);
+    ck_assert_int_eq(reel_npy_commit(writer, NULL), REEL_OK);
+}
+
 static void expect_refused(const eval_arc_files *files, const char *says) {
     reel_arc_vote *vote = NULL;
     reel_error error = {0};
@@ -490,6 +498,10 @@ START_TEST(test_answers_that_do_not_fit_the_data_are_refused) {
     rows[59] = 0;
     files = copy_golden(rows, RECORDED);
     expect_refused(&files, "row 0 has identifier");
+    files.identifiers = NULL;
+    files.q_halt = in_folder("nan.npy");
+    write_nans(files.q_halt, RECORDED);
+    expect_refused(&files, "nan.npy: row 0 is not a number");
     files.predictions = files.q_halt;
     expect_refused(&files, "rows of 900 integers");
     files.dataset = folder;
