@@ -168,8 +168,9 @@ static reel_status check_sizes(const session *s, reel_error *error) {
     else
         snprintf(made_for, sizeof made_for, "puzzles of %" PRId64 " tokens, not %" PRId64, s->file.vocab_size,
                  vocabulary);
-    return reel_fail(error, REEL_ERROR_SHAPE, "this is a %s of size %d; %s was trained on %s",
-                     kind_name(s->puzzle.shape.kind), s->puzzle.shape.size, s->file.path, made_for);
+    return reel_fail(error, REEL_ERROR_SHAPE, "this is %s %s of size %d; %s was trained on %s",
+                     s->puzzle.shape.kind == GRID_ARC ? "an" : "a", kind_name(s->puzzle.shape.kind),
+                     s->puzzle.shape.size, s->file.path, made_for);
 }
 
 /* Which puzzle embedding the puzzle gets, and how many the model is built with: all of them or their mean. */
