@@ -20,6 +20,13 @@ const char *reel_status_name(reel_status status) {
     return (size_t)status < count ? names[status] : "unknown";
 }
 
+/* A message is one line, and what it quotes from a file must not reach a terminal as a command. */
+static void hide_control_characters(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == '\177')
+            *text = '?';
+}
+
 /* Keeps the first: whatever follows is a consequence. */
 static reel_status keep(reel_error *error, reel_status status, const char *op, const char *format,
                         va_list arguments) {
@@ -28,6 +35,7 @@ static reel_status keep(reel_error *error, reel_status status, const char *op, c
     error->status = status;
     const int used = op ? snprintf(error->message, sizeof error->message, "%s: ", op) : 0;
     vsnprintf(error->message + used, sizeof error->message - (size_t)used, format, arguments);
+    hide_control_characters(error->message);
     return status;
 }
 

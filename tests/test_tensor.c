@@ -96,6 +96,9 @@ START_TEST(test_fail_keeps_the_first_error) {
     reel_error longest = {0};
     reel_fail(&longest, REEL_ERROR_IO, "%s", endless);
     ck_assert_uint_eq(strlen(longest.message), REEL_MESSAGE_BYTES - 1);
+    reel_error quoted = {0};
+    reel_fail(&quoted, REEL_ERROR_FORMAT, "task '%s'", "a\n\033[2J\177\xc3\xa9");
+    ck_assert_str_eq(quoted.message, "task 'a??[2J?\xc3\xa9'");
 }
 END_TEST
 
