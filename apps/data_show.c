@@ -6,6 +6,7 @@
 #include <reel/batches.h>
 #include <reel/puzzle_folder.h>
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -98,6 +99,8 @@ static void say_puzzle(const show *s) {
         reel_arc_plan_identifier_name(plan, s->identifier, name, sizeof name);
     else if (s->names && s->identifier < s->names->count)
         snprintf(name, sizeof name, "%s", s->names->items[s->identifier]);
+    for (char *c = name; *c; c++) /* what a file says must not reach a terminal as a command */
+        *c = iscntrl((unsigned char)*c) ? '?' : *c;
     if (s->identifier > 0 && *name)
         printf(", %s", name);
     else if (s->identifier > 0)

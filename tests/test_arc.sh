@@ -82,6 +82,12 @@ refused '--puzzle-identifiers-start 0' --puzzle-identifiers-start 0
 }
 [ ! -e x ] || fail "a refused build leaves a folder"
 
+# ---- names that would command a terminal ---------------------------------------------------------------
+cp -r d named
+sed -i 's/"aa"/"a\\u001b[2J"/' named/identifiers.json
+"$program" show named 0 --count 9 >out 2>error || fail "show of strange names: $(cat error)"
+grep -q ', a?\[2J' out && ! grep -q "$(printf '\033')" out || fail "show lets control characters through: $(cat out)"
+
 # ---- what was there before ----------------------------------------------------------------------------
 cp -r d before
 echo '{"aa": [[[4, 4], [3]]]}' >t_training_solutions.json
