@@ -119,7 +119,7 @@ int data_weights(int argc, char **argv) {
     reel_error error = {0};
     if (!line.name) {
         list_checkpoints(stdout);
-        return EXIT_SUCCESS;
+        return data_end(argv[0], REEL_OK, &error);
     }
     const checkpoint *const c = find_checkpoint(line.name);
     const reel_status status =

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +23,9 @@ typedef struct command {
 static const command commands[] = {
     {"sudoku", "build a data set from Sudoku-Extreme or another table of Sudokus", data_sudoku},
     {"maze", "build a data set from Maze-Hard or another table of mazes", data_maze},
+    {"arc", "build a data set from the tasks of ARC", data_arc},
     {"generate", "make Sudokus or mazes and build a data set from them", data_generate},
     {"show", "print examples of a data set as grids", data_show},
-
-    {"arc", "build a data set from the tasks of ARC", data_arc},
     {"weights", "fetch a published checkpoint", data_weights},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -33,10 +33,13 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] };
 /* ---- what the commands share ------------------------------------------------------------------------- */
 
 int data_end(const char *name, reel_status status, const reel_error *error) {
-    if (status == REEL_OK)
+    const bool is_told = fflush(stdout) == 0;
+    if (status == REEL_OK && is_told)
         return EXIT_SUCCESS;
-    fflush(stdout);
-    fprintf(stderr, "%s: %s\n", name, error->message);
+    if (status != REEL_OK)
+        fprintf(stderr, "%s: %s\n", name, error->message);
+    else
+        fprintf(stderr, "%s: standard output: %s\n", name, strerror(errno));
     return interrupt_signal() ? interrupt_exit_status(interrupt_signal()) : EXIT_FAILURE;
 }
 

@@ -206,6 +206,11 @@ grep -q '##' out && grep -q 'S ' out && grep -q 'o ' out || fail "show of a maze
 good show sudoku:4:3
 refused "no example 12: the last is 11" show made 12
 refused "nowhere" show nowhere
+for command in "show made" weights; do
+    # shellcheck disable=SC2086
+    "$program" $command >/dev/full 2>err && fail "trm_data $command: a full disk goes unnoticed"
+    [ "$(wc -l <err)" -eq 1 ] && grep -q 'standard output' err || fail "trm_data $command: a full disk: $(cat err)"
+done
 if command -v script >/dev/null; then
     script -qec "TERM=xterm '$program' show made 0" /dev/null >colours </dev/null
     grep -q "$(printf '\033')\[1m" colours || fail "no colours on a terminal"
