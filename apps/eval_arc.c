@@ -5,22 +5,17 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- the data set ------------------------------------------------------------------------------------ */
 
 /* The test split of a data set, or the split itself where that is given. */
 static reel_status open_split(const char *dataset, reel_folder **split, reel_error *error) {
-    char *const metadata = reel_path_in(dataset, "dataset.json");
-    const bool is_split = metadata && access(metadata, F_OK) == 0;
-    char *const path = is_split ? strdup(dataset) : reel_path_in(dataset, "test");
+    char *const path = reel_folder_is_split(dataset) ? strdup(dataset) : reel_path_in(dataset, "test");
     const reel_status status = path ? reel_folder_open(split, path, error)
                                     : reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory", dataset);
-    free(metadata);
     free(path);
     return status;
 }

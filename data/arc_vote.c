@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static reel_status no_memory(reel_error *error) {
     return reel_fail(error, REEL_ERROR_MEMORY, "no memory to score ARC");
@@ -168,10 +167,7 @@ static reel_status open_folder(reel_arc_vote *vote, const char *dir, reel_error 
 
 /* The data set that `dir` is a split of, or itself. */
 static char *find_folder(const char *dir) {
-    char *metadata = reel_path_in(dir, "dataset.json");
-    const bool is_split = metadata != NULL && access(metadata, F_OK) == 0;
-    free(metadata);
-    return is_split ? reel_path_in(dir, "..") : strdup(dir);
+    return reel_folder_is_split(dir) ? reel_path_in(dir, "..") : strdup(dir);
 }
 
 reel_status reel_arc_vote_open(reel_arc_vote **out, const char *dir, reel_error *error) {

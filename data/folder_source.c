@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef struct folder_source {
     reel__source head;
@@ -75,10 +74,7 @@ static const reel__source_kind folder_kind = {
 
 /* DIR/train or DIR/test; or DIR itself where that is a split. */
 static char *split_path(const reel__source_request *request) {
-    char *const metadata = reel_path_in(request->spec, "dataset.json");
-    const int is_split = metadata != NULL && access(metadata, F_OK) == 0;
-    free(metadata);
-    if (is_split)
+    if (reel_folder_is_split(request->spec))
         return strdup(request->spec);
     return reel_path_in(request->spec, request->split == REEL_SPLIT_TRAIN ? "train" : "test");
 }

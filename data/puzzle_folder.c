@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     MAX_METADATA_BYTES = 1 << 20,
@@ -290,6 +291,13 @@ static reel_status open_set(const reel_folder *folder, reel_folder_set *set, ree
 }
 
 /* ---- a split ----------------------------------------------------------------------------------------- */
+
+int reel_folder_is_split(const char *path) {
+    char *const metadata = reel_path_in(path, "dataset.json");
+    const int is_split = metadata != NULL && access(metadata, F_OK) == 0;
+    free(metadata);
+    return is_split;
+}
 
 reel_status reel_folder_open(reel_folder **out, const char *path, reel_error *error) {
     *out = NULL;

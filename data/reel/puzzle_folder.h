@@ -51,6 +51,9 @@ typedef struct reel_folder {
     reel_folder_set *sets;
 } reel_folder;
 
+/* Whether `path` is one split, "D/train", and not the whole data set D: it holds a dataset.json. */
+REEL_API int reel_folder_is_split(const char *path);
+
 /* Opens one split, "D/train", and checks all of it: dataset.json and the arrays against each other, types and
  * shapes, indices that begin at 0, never fall and end at the number of what they index, no group without a
  * puzzle, identifiers and tokens in range. Of the arrays, integers of any type are taken. */
