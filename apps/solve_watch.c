@@ -29,7 +29,8 @@ void thoughts_free(thoughts *t) {
     free(t->halting);
 }
 
-const int32_t *thoughts_at(const thoughts *t, int64_t step, int64_t latent) {
+/* What latent `latent` decodes to after step `step`, counted from 0. */
+static const int32_t *thoughts_at(const thoughts *t, int64_t step, int64_t latent) {
     return t->decoded + (step * t->latents + latent) * t->cells;
 }
 

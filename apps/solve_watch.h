@@ -26,8 +26,7 @@ reel_status thoughts_record(thoughts *t, reel_context *ctx, const reel_model *mo
                             const watch_puzzle *puzzle, reel_error *error);
 void thoughts_free(thoughts *t);
 
-/* What latent `latent` decodes to after step `step`, counted from 0; the answer in the end. */
-const int32_t *thoughts_at(const thoughts *t, int64_t step, int64_t latent);
+/* The answer in the end. */
 const int32_t *thoughts_answer(const thoughts *t);
 
 /* Whether the answer in the end has every labelled cell of puzzle->right, which is not NULL. */
