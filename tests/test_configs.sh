@@ -6,19 +6,9 @@
 #
 # shellcheck disable=SC2015 # `a && b || fail` is meant
 set -u
-absolute() {
-    echo "$(cd "$(dirname "$1")" && pwd)/$(basename "$1")"
-}
+. "$(dirname "$0")/shell.sh"
 train=$(absolute "$1") eval=$(absolute "$2") data=$(absolute "$3") configs=$(absolute "$4")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
+enter_empty_folder
 
 # refused SAYS ARGUMENTS...: fails with one line that says so
 refused() {

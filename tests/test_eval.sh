@@ -7,46 +7,21 @@
 # shellcheck disable=SC2015,SC2020 # `a && b || fail` is meant; tr swaps characters
 # shellcheck disable=SC3045 # ulimit -v: dash and bash have it
 set -u
-trainer=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-program=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
-builder=$(cd "$(dirname "$3")" && pwd)/$(basename "$3")
+. "$(dirname "$0")/shell.sh"
+trainer=$(absolute "$1")
+program=$(absolute "$2")
+builder=$(absolute "$3")
 golden=$(cd "$(dirname "$0")/../.." && pwd)/shared/golden/arc # recorded answers, where they are
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
+enter_empty_folder
 
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
-
-# In float64, so that training goes the same way with every instruction set.
-cat >tiny.yaml <<'END'
-data_paths: [sudoku:4:20]
-data_paths_test: [sudoku:4:13]
-global_batch_size: 16
-epochs: 400
-eval_interval: 4            # 5 steps
-min_eval_interval: 53       # weights are saved from step 270 on
-max_steps: 350
-lr: 3e-3
-lr_warmup_steps: 20
-ema: True
-ema_rate: 0.95
-threads: 2
-arch:
-  hidden_size: 32
-  num_heads: 2
-  round_width: 16
-  mlp_t: True
-  pos_encodings: none
-  puzzle_emb_len: 1
-  H_cycles: 1
-  L_cycles: 2
-  halt_max_steps: 6
-  forward_dtype: float64
-END
+{
+    echo 'data_paths: [sudoku:4:20]'
+    echo 'data_paths_test: [sudoku:4:13]'
+    echo 'eval_interval: 4' # 5 steps
+    echo 'min_eval_interval: 53' # weights are saved from step 270 on
+    echo 'max_steps: 350'
+    learns_in_seconds
+} >tiny.yaml
 "$trainer" tiny.yaml run_dir=run >train.out 2>&1 || {
     echo "FAIL: no model: $(cat train.out)"
     exit 1

@@ -6,17 +6,11 @@
 #
 # shellcheck disable=SC2015 # `a && b || fail` is meant
 set -u
-program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-server=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
-work=$(mktemp -d)
-cd "$work" || exit 1
+. "$(dirname "$0")/shell.sh"
+program=$(absolute "$1")
+server=$(absolute "$2")
+enter_empty_folder
 unset HF_ENDPOINT XDG_CACHE_HOME
-
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
 
 mkdir home
 "$server" home log >port &

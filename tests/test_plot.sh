@@ -5,16 +5,9 @@
 #
 # shellcheck disable=SC2015 # `a && b || fail` is meant
 set -u
-program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
+. "$(dirname "$0")/shell.sh"
+program=$(absolute "$1")
+enter_empty_folder
 
 plot() {
     sh "$program" "$@" >out 2>err

@@ -6,40 +6,16 @@
 #
 # shellcheck disable=SC2015 # `a && b || fail` is meant
 set -u
-trainer=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-program=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
+. "$(dirname "$0")/shell.sh"
+trainer=$(absolute "$1")
+program=$(absolute "$2")
+enter_empty_folder
 
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
-
-cat >tiny.yaml <<'END'
-data_paths: [sudoku:4:20]
-global_batch_size: 16
-epochs: 400
-eval_interval: 400
-lr: 3e-3
-lr_warmup_steps: 20
-ema: True
-ema_rate: 0.95
-threads: 2
-arch:
-  hidden_size: 32
-  num_heads: 2
-  round_width: 16
-  mlp_t: True
-  pos_encodings: none
-  puzzle_emb_len: 1
-  H_cycles: 1
-  L_cycles: 2
-  halt_max_steps: 6
-  forward_dtype: float64
-END
+{
+    echo 'data_paths: [sudoku:4:20]'
+    echo 'eval_interval: 400'
+    learns_in_seconds
+} >tiny.yaml
 
 # train DIR [key=value ...]: a model in DIR/model.safetensors
 train() {

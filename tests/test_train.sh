@@ -7,16 +7,9 @@
 # shellcheck disable=SC2010,SC2012,SC2015 # files with plain names; `a && b || fail` is meant
 # shellcheck disable=SC3045 # ulimit -v: dash and bash have it
 set -u
-program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
+. "$(dirname "$0")/shell.sh"
+program=$(absolute "$1")
+enter_empty_folder
 
 cat >tiny.yaml <<'END'
 data_paths: [sudoku:4:20]

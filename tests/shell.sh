@@ -1,0 +1,45 @@
+# What the tests in shell share; they source it. POSIX sh.
+# shellcheck shell=sh
+
+# absolute PATH: the same from any folder
+absolute() {
+    echo "$(cd "$(dirname "$1")" && pwd)/$(basename "$1")"
+}
+
+# Goes to an empty folder that disappears with the test.
+enter_empty_folder() {
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    cd "$work" || exit 1
+}
+
+failures=0
+fail() {
+    echo "FAIL: $*"
+    failures=$((failures + 1))
+}
+
+# The rest of a configuration whose model learns 4x4 Sudokus in seconds. In float64, so that training goes the
+# same way with every instruction set.
+learns_in_seconds() {
+    cat <<'END'
+global_batch_size: 16
+epochs: 400
+lr: 3e-3
+lr_warmup_steps: 20
+ema: True
+ema_rate: 0.95
+threads: 2
+arch:
+  hidden_size: 32
+  num_heads: 2
+  round_width: 16
+  mlp_t: True
+  pos_encodings: none
+  puzzle_emb_len: 1
+  H_cycles: 1
+  L_cycles: 2
+  halt_max_steps: 6
+  forward_dtype: float64
+END
+}
