@@ -1,5 +1,6 @@
 /* ARC data sets: what a plan holds, and that what is built maps back to the tasks it was made of. */
 #include "arc_format.h"
+#include "scratch_folder.h"
 
 #include <reel/arc.h>
 #include <reel/puzzle_folder.h>
@@ -14,35 +15,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 512, MAX_TASKS = 16, MAX_PAIRS = 16 };
+enum { MAX_TASKS = 16, MAX_PAIRS = 16 };
 
-static char folder[] = "/tmp/reel-arc-data-XXXXXX";
 static char made[sizeof folder + 2]; /* the prefix of the tasks made here */
-
-static void run_shell(const char *command) {
-    ck_assert_msg(system(command) == 0, "%s", command);
-}
-
-static const char *in_folder(const char *name) {
-    static char paths[16][PATH_BYTES];
-    static int next;
-    char *path = paths[next++ % 16];
-    snprintf(path, PATH_BYTES, "%s/%s", folder, name);
-    return path;
-}
-
-static void write_text(const char *name, const char *text) {
-    FILE *f = fopen(in_folder(name), "wb");
-    ck_assert_ptr_nonnull(f);
-    ck_assert_int_ge(fputs(text, f), 0);
-    ck_assert_int_eq(fclose(f), 0);
-}
 
 /* Made up for this test: a shape moves, a row is completed, colours are swapped; and two tests in one task.
  */
 static void make_folder(void) {
-    memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    make_scratch_folder();
     snprintf(made, sizeof made, "%s/t", folder);
     write_text(
         "t_training_challenges.json",
@@ -63,12 +43,6 @@ static void make_folder(void) {
         "            \"test\": [{\"input\": [[0, 8], [0, 0]]}]}}");
     write_text("t_evaluation_solutions.json",
                "{\"swap\": [[[5, 5, 4]], [[4], [5]]], \"fill\": [[[8, 8], [8, 8]]]}");
-}
-
-static void remove_folder(void) {
-    char command[PATH_BYTES];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    run_shell(command);
 }
 
 static const char *const both[] = {"training", "evaluation"};

@@ -1,6 +1,7 @@
 /* The votes on ARC: the published scores and submission on recorded answers, and each rule on its own. */
 #include "arc_format.h"
 #include "eval_arc.h"
+#include "scratch_folder.h"
 
 #include <reel/arc.h>
 #include <reel/npy.h>
@@ -13,42 +14,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 512 };
-
-static char folder[] = "/tmp/reel-arc-vote-XXXXXX";
-
-static const char *in_folder(const char *name) {
-    static char paths[16][PATH_BYTES];
-    static int next;
-    char *path = paths[next++ % 16];
-    snprintf(path, PATH_BYTES, "%s/%s", folder, name);
-    return path;
-}
-
-static void write_text(const char *name, const char *text) {
-    FILE *f = fopen(in_folder(name), "wb");
-    ck_assert_ptr_nonnull(f);
-    ck_assert_int_ge(fputs(text, f), 0);
-    ck_assert_int_eq(fclose(f), 0);
-}
-
 /* Identifiers: 1 and 2 are variants of task a, 3 of task b, 4 of a task that is no test. In 2, the grid is
  * turned left by 90 degrees and colours 1 and 2 change places. Task b asks the same question twice. */
 static void make_folder(void) {
-    memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    make_scratch_folder();
     write_text("identifiers.json", "[\"<blank>\", \"a\", \"a|||t1|||0213456789\", \"b\", \"z\"]");
     write_text("test_puzzles.json",
                "{\"a\": {\"train\": [], \"test\": [{\"input\": [[1, 2]], \"output\": [[1, 1]]},"
                "                                   {\"input\": [[3]], \"output\": [[4, 4]]}]},"
                " \"b\": {\"train\": [], \"test\": [{\"input\": [[5]], \"output\": [[6]]},"
                "                                   {\"input\": [[5]], \"output\": [[7]]}]}}");
-}
-
-static void remove_folder(void) {
-    char command[PATH_BYTES];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
 }
 
 static reel_arc_vote *open_vote(void) {

@@ -1,7 +1,6 @@
 /* The configuration of trm_train: what is read, what is refused and in which words. */
-#include "config.h"
+#include "config_case.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,48 +9,6 @@
 #ifndef REEL_SOURCE_DIR /* set by the build; by hand, tests run in the root of the tree */
 #define REEL_SOURCE_DIR "."
 #endif
-
-static train_config config;
-static reel_error error;
-
-static void begin(void) {
-    memset(&config, 0, sizeof config);
-    memset(&error, 0, sizeof error);
-}
-
-static void end(void) {
-    train_config_free(&config);
-}
-
-enum { MAX_ARGUMENTS = 8 };
-
-/* Parses text as config.yaml, training data given by an argument, and a NULL-terminated list of arguments. */
-static reel_status parse_with(const char *text, const char *const *more) {
-    char *arguments[MAX_ARGUMENTS + 1] = {"data_paths=[a.csv]"};
-    int count = 1;
-    for (; more && more[count - 1]; count++) {
-        ck_assert_int_lt(count, MAX_ARGUMENTS);
-        arguments[count] = (char *)more[count - 1];
-    }
-    end();
-    begin();
-    return train_config_parse(&config, "config.yaml", text, strlen(text), count, arguments, &error);
-}
-
-#define PARSE(text, ...) parse_with(text, (const char *const[]){__VA_ARGS__, NULL})
-#define PARSE_FILE(text) parse_with(text, NULL)
-
-static void expect_ok(reel_status status) {
-    ck_assert_msg(status == REEL_OK, "refused: %s", error.message);
-}
-
-static void expect_refused(reel_status status, const char *message) {
-    ck_assert_int_ne(status, REEL_OK);
-    ck_assert_int_eq(status, error.status);
-    ck_assert_str_eq(error.message, message);
-    static const train_config zero;
-    ck_assert_mem_eq(&config, &zero, sizeof zero);
-}
 
 /* A text with an argument (or NULL), and the one line it is refused with. */
 typedef struct refusal {
@@ -882,12 +839,5 @@ int main(void) {
     tcase_add_test(tests, test_config_messages_stay_one_short_line);
     tcase_add_test(tests, test_config_load_names_the_file_it_cannot_read);
     tcase_add_test(tests, test_config_load_reads_up_to_one_mebibyte);
-    Suite *const suite = suite_create("config");
-    suite_add_tcase(suite, tests);
-    SRunner *const runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_config_tests("config", tests);
 }

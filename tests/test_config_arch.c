@@ -1,41 +1,9 @@
 /* The architecture's side of the configuration: how one is chosen, which defaults it brings, what it refuses.
  */
-#include "config.h"
+#include "config_case.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
-
-static train_config config;
-static reel_error error;
-
-static void begin(void) {
-    memset(&config, 0, sizeof config);
-    memset(&error, 0, sizeof error);
-}
-
-static void end(void) {
-    train_config_free(&config);
-}
-
-/* Parses text as config.yaml, training data given by an argument, and up to two more arguments, NULL for
- * none. */
-static reel_status parse(const char *text, const char *first, const char *second) {
-    char *const arguments[] = {"data_paths=[a.csv]", (char *)first, (char *)second};
-    end();
-    begin();
-    return train_config_parse(&config, "config.yaml", text, strlen(text), 1 + !!first + !!second, arguments,
-                              &error);
-}
-
-static void expect_ok(reel_status status) {
-    ck_assert_msg(status == REEL_OK, "refused: %s", error.message);
-}
-
-static void expect_refused(reel_status status, const char *message) {
-    ck_assert_int_eq(status, REEL_ERROR_ARGUMENT);
-    ck_assert_str_eq(error.message, message);
-}
 
 /* ---- defaults ---------------------------------------------------------------------------------------- */
 
@@ -45,7 +13,7 @@ enum { MODELS = sizeof names / sizeof names[0] };
 
 /* What config/arch/NAME.yaml says, where it has the key. */
 START_TEST(test_config_arch_brings_the_published_defaults) {
-    expect_ok(parse("", "arch=hrm", NULL));
+    expect_ok(PARSE("", "arch=hrm", NULL));
     ck_assert_int_eq(config.arch.name, CONFIG_MODEL_HRM);
     ck_assert_int_eq(config.arch.H_cycles, 2);
     ck_assert_int_eq(config.arch.L_cycles, 2);
@@ -57,7 +25,7 @@ START_TEST(test_config_arch_brings_the_published_defaults) {
     ck_assert(!config.arch.no_ACT_continue);
     ck_assert(config.arch.one_step_gradient && config.arch.separate_networks);
 
-    expect_ok(parse("", "arch=transformers_baseline", NULL));
+    expect_ok(PARSE("", "arch=transformers_baseline", NULL));
     ck_assert_int_eq(config.arch.name, CONFIG_MODEL_BASELINE);
     ck_assert_int_eq(config.arch.H_cycles, 1);
     ck_assert_int_eq(config.arch.H_layers, 8);
@@ -66,7 +34,7 @@ START_TEST(test_config_arch_brings_the_published_defaults) {
 
     static const char *const kin[] = {"arch=trm", "arch=trm_singlez", "arch=trm_hier6"};
     for (int i = 0; i < 3; i++) {
-        expect_ok(parse("", kin[i], NULL));
+        expect_ok(PARSE("", kin[i], NULL));
         ck_assert_int_eq(config.arch.name, i);
         ck_assert_int_eq(config.arch.H_cycles, 3);
         ck_assert_int_eq(config.arch.L_cycles, 6);
@@ -84,7 +52,7 @@ END_TEST
 START_TEST(test_config_arch_agrees_with_the_library) {
     for (int i = 0; i < MODELS; i++) {
         char argument[64] = "arch=";
-        expect_ok(parse("", strcat(argument, names[i]), NULL));
+        expect_ok(PARSE("", strcat(argument, names[i]), NULL));
         const reel_model_config a = train_config_model(&config), b = reel_model_config_default(names[i]);
         ck_assert_str_eq(a.arch, b.arch);
         ck_assert_int_eq(a.hidden_size, b.hidden_size);
@@ -133,7 +101,7 @@ START_TEST(test_config_arch_is_chosen_by_every_published_spelling) {
         {"arch: {name: trm}\n", "arch=hrm"},
     };
     for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
-        expect_ok(parse(spellings[i].text, spellings[i].argument, NULL));
+        expect_ok(PARSE(spellings[i].text, spellings[i].argument, NULL));
         ck_assert_int_eq(config.arch.name, CONFIG_MODEL_HRM);
         ck_assert_int_eq(config.arch.H_layers, 4);
         ck_assert(!config.arch.no_ACT_continue);
@@ -142,20 +110,20 @@ START_TEST(test_config_arch_is_chosen_by_every_published_spelling) {
 END_TEST
 
 START_TEST(test_config_arch_defaults_give_way_to_every_value_given) {
-    expect_ok(parse("defaults: [arch: hrm, _self_]\narch: {L_cycles: 3}\n", "arch.H_cycles=1",
+    expect_ok(PARSE("defaults: [arch: hrm, _self_]\narch: {L_cycles: 3}\n", "arch.H_cycles=1",
                     "arch.no_ACT_continue=True"));
     ck_assert_int_eq(config.arch.H_cycles, 1);
     ck_assert_int_eq(config.arch.L_cycles, 3);
     ck_assert_int_eq(config.arch.H_layers, 4);
     ck_assert(config.arch.no_ACT_continue);
-    expect_ok(parse("arch: {L_cycles: 3}\n", "arch.L_layers=${.H_layers}", "arch=transformers_baseline"));
+    expect_ok(PARSE("arch: {L_cycles: 3}\n", "arch.L_layers=${.H_layers}", "arch=transformers_baseline"));
     ck_assert_int_eq(config.arch.L_cycles, 3);
     ck_assert_int_eq(config.arch.L_layers, 8);
 }
 END_TEST
 
 START_TEST(test_config_arch_is_dumped_whole_and_names_the_run) {
-    expect_ok(parse("", "arch=hrm_v1", NULL));
+    expect_ok(PARSE("", "arch=hrm_v1", NULL));
     ck_assert_int_eq(strncmp(config.run_name, "hrm-att-h512-seed0-", 19), 0);
     char *const yaml = train_config_yaml(&config);
     ck_assert_ptr_nonnull(yaml);
@@ -163,7 +131,7 @@ START_TEST(test_config_arch_is_dumped_whole_and_names_the_run) {
         strstr(yaml, "\n  name: \"recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1\"\n"));
     ck_assert_ptr_nonnull(strstr(yaml, "\n  H_layers: 4\n"));
     char *const run_name = strdup(config.run_name);
-    expect_ok(parse("", "arch=hrm", NULL));
+    expect_ok(PARSE("", "arch=hrm", NULL));
     ck_assert_str_eq(config.run_name, run_name);
     end();
     begin();
@@ -209,9 +177,9 @@ START_TEST(test_config_arch_refuses_by_name_what_it_cannot_take) {
          "halt_max_steps"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        expect_refused(parse("", cases[i].arch, cases[i].argument), cases[i].message);
-    expect_ok(parse("", "arch=trm_hier6", "arch.L_cycles=5"));
-    expect_ok(parse("", "arch=trm", "arch.H_layers=7")); /* ignored, as published */
+        expect_refused(PARSE("", cases[i].arch, cases[i].argument), cases[i].message);
+    expect_ok(PARSE("", "arch=trm_hier6", "arch.L_cycles=5"));
+    expect_ok(PARSE("", "arch=trm", "arch.H_layers=7")); /* ignored, as published */
 }
 END_TEST
 
@@ -225,12 +193,5 @@ int main(void) {
     tcase_add_test(tests, test_config_arch_is_dumped_whole_and_names_the_run);
     tcase_add_test(tests, test_config_help_tells_where_architectures_differ);
     tcase_add_test(tests, test_config_arch_refuses_by_name_what_it_cannot_take);
-    Suite *const suite = suite_create("config_arch");
-    suite_add_tcase(suite, tests);
-    SRunner *const runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_config_tests("config_arch", tests);
 }
