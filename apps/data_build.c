@@ -102,7 +102,7 @@ static reel_status find_tables(const build_options *options, char **paths, reel_
     if (options->input || options->test_input)
         return find_local(options, paths, error);
     for (int split = 0; status == REEL_OK && split < DATA_SPLITS; split++) {
-        const fetch_file file = {FETCH_DATASET, options->source_repo, data_table_name(split), NULL};
+        const fetch_file file = {FETCH_DATASET, options->source_repo, data_table_name(split)};
         status = fetch(&options->fetch, &file, &paths[split], error);
     }
     return status;

@@ -9,7 +9,6 @@
 typedef struct checkpoint {
     const char *name, *what, *repository;
     const char *file;
-    const char *sha256;        /* NULL: the server says it */
     const char *configuration; /* in the repository beside the file; NULL: it has none, and that of
                                 * apps/configs with the same model fits */
 } checkpoint;
@@ -17,24 +16,21 @@ typedef struct checkpoint {
 /* HRM: those that its README names. TRM: the ARC models that the ARC Prize Foundation trained to verify the
  * paper, and the Sudoku and maze models of an independent reproduction; the authors have published none. */
 static const checkpoint checkpoints[] = {
-    {"hrm-arc-2", "HRM, ARC-AGI-2", "sapientinc/HRM-checkpoint-ARC-2", "checkpoint", NULL, "all_config.yaml"},
+    {"hrm-arc-2", "HRM, ARC-AGI-2", "sapientinc/HRM-checkpoint-ARC-2", "checkpoint", "all_config.yaml"},
     {"hrm-sudoku-extreme", "HRM, Sudoku-Extreme, 1,000 puzzles", "sapientinc/HRM-checkpoint-sudoku-extreme",
-     "checkpoint", NULL, "all_config.yaml"},
+     "checkpoint", "all_config.yaml"},
     {"hrm-maze-30x30-hard", "HRM, Maze-Hard, 1,000 mazes", "sapientinc/HRM-checkpoint-maze-30x30-hard",
-     "checkpoint", NULL, "all_config.yaml"},
+     "checkpoint", "all_config.yaml"},
     {"trm-arc-1", "TRM, ARC-AGI-1, by the ARC Prize Foundation (1.8 GB)",
-     "arcprize/trm_arc_prize_verification", "arc_v1_public/step_518071",
-     "53689643ad1606d7c22c758f8af0a71b3b66275dea074f214d2f1048d9a01fb0", "arc_v1_public/all_config.yaml"},
+     "arcprize/trm_arc_prize_verification", "arc_v1_public/step_518071", "arc_v1_public/all_config.yaml"},
     {"trm-arc-2", "TRM, ARC-AGI-2, by the ARC Prize Foundation (2.5 GB)",
-     "arcprize/trm_arc_prize_verification", "arc_v2_public/step_723914", NULL,
-     "arc_v2_public/all_config.yaml"},
+     "arcprize/trm_arc_prize_verification", "arc_v2_public/step_723914", "arc_v2_public/all_config.yaml"},
     {"trm-sudoku-mlp", "TRM with MLP, Sudoku-Extreme, by a third party",
-     "Sanjin2024/TinyRecursiveModels-Sudoku-Extreme-mlp", "step_16275",
-     "20e9dc7ebf83b9b41a8b3f58f5fd94ee3a7eb0b0d245bdeeb14e2f1488d1daaf", NULL},
+     "Sanjin2024/TinyRecursiveModels-Sudoku-Extreme-mlp", "step_16275", NULL},
     {"trm-sudoku-att", "TRM with attention, Sudoku-Extreme, by a third party",
-     "Sanjin2024/TinyRecursiveModels-Sudoku-Extreme-att", "step_21700", NULL, NULL},
+     "Sanjin2024/TinyRecursiveModels-Sudoku-Extreme-att", "step_21700", NULL},
     {"trm-maze-30x30-hard", "TRM, Maze-Hard, by a third party", "Sanjin2024/TinyRecursiveModel-Maze-Hard",
-     "step_9765", NULL, "all_config.yaml"},
+     "step_9765", "all_config.yaml"},
 };
 enum { CHECKPOINTS = sizeof checkpoints / sizeof checkpoints[0] };
 
@@ -97,8 +93,8 @@ static const checkpoint *find_checkpoint(const char *name) {
 
 /* Brings the configuration first: it is small, and what cannot be had is known at once. */
 static reel_status fetch_checkpoint(const checkpoint *c, const fetch_options *options, reel_error *error) {
-    const fetch_file configuration = {FETCH_MODEL, c->repository, c->configuration, NULL};
-    const fetch_file weights = {FETCH_MODEL, c->repository, c->file, c->sha256};
+    const fetch_file configuration = {FETCH_MODEL, c->repository, c->configuration};
+    const fetch_file weights = {FETCH_MODEL, c->repository, c->file};
     reel_status status = REEL_OK;
     char *path = NULL;
     if (c->configuration) {

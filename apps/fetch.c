@@ -187,19 +187,17 @@ static reel_status hash_file(int fd, const char *path, char hex[SHA256_HEX_BYTES
 }
 
 /* Compares what came with what should have come; a damaged file is deleted. */
-static reel_status check_content(const places *p, const download *d, const fetch_file *file,
-                                 reel_error *error) {
-    const char *const expected = file->sha256 ? file->sha256 : d->sha256;
+static reel_status check_content(const places *p, const download *d, reel_error *error) {
     char hex[SHA256_HEX_BYTES];
-    if (!*expected)
+    if (!*d->sha256)
         return REEL_OK;
     const reel_status status = hash_file(d->fd, p->part, hex, error);
-    if (status != REEL_OK || strcmp(hex, expected) == 0)
+    if (status != REEL_OK || strcmp(hex, d->sha256) == 0)
         return status;
     forget_part(p);
     return reel_fail(error, REEL_ERROR_FORMAT,
                      "%s: damaged on its way and deleted: its SHA-256 is %s and should be %s", p->url, hex,
-                     expected);
+                     d->sha256);
 }
 
 /* Gives a complete file its name. */
@@ -210,7 +208,7 @@ static reel_status keep(const places *p, const download *d, reel_error *error) {
     return REEL_OK;
 }
 
-static reel_status download_to_cache(const places *p, const fetch_file *file, reel_error *error) {
+static reel_status download_to_cache(const places *p, reel_error *error) {
     const int fd = open(p->part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
         return reel_fail(error, REEL_ERROR_IO, "%s: cannot create: %s", p->part, strerror(errno));
@@ -223,7 +221,7 @@ static reel_status download_to_cache(const places *p, const fetch_file *file, re
         status = download_run(&d, error);
     }
     if (status == REEL_OK)
-        status = check_content(p, &d, file, error);
+        status = check_content(p, &d, error);
     if (status == REEL_OK)
         status = keep(p, &d, error);
     close(fd);
@@ -239,7 +237,7 @@ reel_status fetch(const fetch_options *options, const fetch_file *file, char **p
     if (status == REEL_OK && !has)
         status = make_folder_of(p.path, error);
     if (status == REEL_OK && !has)
-        status = download_to_cache(&p, file, error);
+        status = download_to_cache(&p, error);
     if (status == REEL_OK) {
         *path = p.path;
         p.path = NULL;

@@ -15,7 +15,6 @@ typedef struct fetch_file {
     fetch_kind kind;
     const char *repository; /* "sapientinc/sudoku-extreme" */
     const char *file;       /* its name there, "train.csv" */
-    const char *sha256;     /* of the content, in hexadecimal digits; NULL: as the server says */
 } fetch_file;
 
 /* Brings a file into the cache and its name there to *path, which the caller frees. The file is at
@@ -24,10 +23,9 @@ typedef struct fetch_file {
  *   CACHE/SERVER/datasets/REPOSITORY/FILE, with "models/"
  *
  * What the cache has is not asked for again. Else it is downloaded to FILE.part and takes its name only when
- * it is complete: its size is what the server said, and its SHA-256 the one asked for or, where the server
- * names one (X-Linked-Etag, or an ETag of 64 digits), that. A broken connection is taken up again where it
- * broke, by the next call too, provided that the file has not changed meanwhile. Shows its progress on a
- * terminal. */
+ * it is complete: its size is what the server said, and its SHA-256 too where the server names one
+ * (X-Linked-Etag, or an ETag of 64 digits). A broken connection is taken up again where it broke, by the next
+ * call too, provided that the file has not changed meanwhile. Shows its progress on a terminal. */
 reel_status fetch(const fetch_options *options, const fetch_file *file, char **path, reel_error *error);
 
 #endif
