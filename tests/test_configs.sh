@@ -90,6 +90,21 @@ done
     --identifiers outputs/step_2_all_preds/puzzle_identifiers.npy >out 2>&1 || fail "outputs: $(cat out)"
 cmp again.json outputs/evaluator_ARC_step_2/submission.json || fail "saved outputs are scored differently"
 
+# Votes of the evaluation before count too, unless aggregated_voting is off. With many attempts the submission
+# shows every answer that ever got a vote, and a high learning rate changes them.
+# shellcheck disable=SC2086
+"$train" "$configs/arc1.yaml" $tiny run_dir=votes arch.halt_max_steps=2 arch.forward_dtype=float32 max_steps=null \
+    epochs=8 eval_interval=4 lr=1e-1 lr_warmup_steps=0 ema=False \
+    eval_save_outputs='[preds, q_halt_logits]' 'evaluators=[{name: arc@ARC, submission_K: 40, aggregated_voting: False},
+        {name: arc@ARC, submission_K: 40}]' >out 2>&1 || fail "two evaluations: $(cat out)"
+[ "$(grep -c 'ARC2/pass@1' votes/metrics.jsonl)" -eq 2 ] || fail "not two evaluations"
+last=$(find votes -name 'step_*.safetensors' | sed 's/.*step_//; s/[.].*//' | sort -n | tail -n 1)
+"$eval" --dataset data/arc1concept-aug-1000 --evaluator arc --submission alone.json --json \
+    --predictions "votes/step_${last}_all_preds/preds.npy" --q "votes/step_${last}_all_preds/q_halt_logits.npy" \
+    'evaluators=[{name: arc@ARC, submission_K: 40}]' >out 2>&1 || fail "the last evaluation: $(cat out)"
+cmp -s alone.json "votes/evaluator_ARC_step_$last/submission.json" || fail "earlier votes count with aggregated_voting off"
+! cmp -s alone.json "votes/evaluator_ARC2_step_$last/submission.json" || fail "earlier votes do not count"
+
 # shellcheck disable=SC2086
 refused 'evaluators: there are no test data' "$configs/quickstart.yaml" $tiny data_paths_test='[]' \
     'evaluators=[{name: arc@ARC}]' run_dir=none
