@@ -85,6 +85,13 @@ done
 [ "$(wc -c <outputs/step_2_all_preds/preds.npy)" -eq $((128 + 6 * 900)) ] || fail "preds.npy has another size"
 [ "$(wc -c <outputs/step_2_all_preds/logits.npy)" -eq $((128 + 6 * 900 * 12 * 4)) ] ||
     fail "logits.npy has another size"
+# The answer is the greatest logit, and a halting head of two steps is still near its bias of -5.
+tail -c +129 outputs/step_2_all_preds/logits.npy | od -An -v -tf4 -w48 |
+    awk '{ best = 1; for (i = 2; i <= NF; i++) if ($i > $best) best = i; print best - 1 }' >greatest
+tail -c +129 outputs/step_2_all_preds/preds.npy | od -An -v -tu1 -w1 | tr -d ' ' | cmp -s - greatest ||
+    fail "the logits do not give the answers"
+tail -c +129 outputs/step_2_all_preds/q_halt_logits.npy | od -An -v -tf4 -w4 |
+    awk '!($1 > -6 && $1 < -4) { wrong = 1 } END { exit wrong || NR != 6 }' || fail "strange halting logits"
 "$eval" --dataset data/arc1concept-aug-1000 --evaluator arc --submission again.json --json \
     --predictions outputs/step_2_all_preds/preds.npy --q outputs/step_2_all_preds/q_halt_logits.npy \
     --identifiers outputs/step_2_all_preds/puzzle_identifiers.npy >out 2>&1 || fail "outputs: $(cat out)"
