@@ -2,7 +2,7 @@
 # shellcheck shell=sh disable=SC2034
 
 # What a build needs, and what makes it faster where it can be had: oneDNN.
-build_packages='gcc libc6-dev meson ninja-build pkg-config libopenblas-dev libyaml-dev libcjson-dev libcurl4-openssl-dev'
+build_packages='gcc libc6-dev meson ninja-build pkg-config libopenblas-dev libyaml-dev libcjson-dev libzip-dev libcurl4-openssl-dev'
 speed_packages='libdnnl-dev'
 
 say() {

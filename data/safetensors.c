@@ -1,11 +1,10 @@
-#include "half.h"
+#include "file_values.h"
 #include "json_file.h"
 #include "mapped_file.h"
 #include "safetensors_format.h"
 
 #include <reel/safetensors.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,39 +19,6 @@ struct reel_safetensors {
     reel_safetensors_pair *metadata; /* sorted by key */
     int64_t metadata_count;
 };
-
-/* ---- dtypes of files --------------------------------------------------------------------------------- */
-
-typedef enum file_dtype {
-    IN_F64,
-    IN_F32,
-    IN_F16,
-    IN_BF16,
-    IN_I64,
-    IN_I32,
-    IN_U8,
-    IN_BOOL,
-    IN_COUNT
-} file_dtype;
-
-static const struct {
-    const char *name;
-    size_t bytes;
-    reel_dtype staged; /* the engine's dtype that holds its values */
-    int is_integer;
-} file_dtypes[IN_COUNT] = {
-    [IN_F64] = {"F64", 8, REEL_F64, 0}, [IN_F32] = {"F32", 4, REEL_F32, 0},
-    [IN_F16] = {"F16", 2, REEL_F32, 0}, [IN_BF16] = {"BF16", 2, REEL_BF16, 0},
-    [IN_I64] = {"I64", 8, REEL_I32, 1}, [IN_I32] = {"I32", 4, REEL_I32, 1},
-    [IN_U8] = {"U8", 1, REEL_U8, 1},    [IN_BOOL] = {"BOOL", 1, REEL_U8, 1},
-};
-
-static file_dtype find_dtype(const char *name) {
-    int i = 0;
-    while (i < IN_COUNT && strcmp(file_dtypes[i].name, name) != 0)
-        i++;
-    return (file_dtype)i;
-}
 
 /* ---- text -------------------------------------------------------------------------------------------- */
 
@@ -162,16 +128,16 @@ static reel_status read_entry(const reel_safetensors *file, const cJSON *item, r
     if (!cJSON_IsString(parts[DTYPE]) || !cJSON_IsArray(parts[SHAPE]) || !cJSON_IsArray(parts[OFFSETS]))
         return refuse(file, entry->name, "dtype (string), shape (array) or data_offsets (array) is missing",
                       error);
-    const file_dtype dtype = find_dtype(parts[DTYPE]->valuestring);
-    if (dtype == IN_COUNT)
-        return reel_fail(
-            error, REEL_ERROR_DTYPE,
-            "%s: tensor '%.200s': dtype '%.20s' is not supported (F64 F32 F16 BF16 I64 I32 U8 BOOL are)",
-            file->path, entry->name, parts[DTYPE]->valuestring);
-    entry->dtype = file_dtypes[dtype].name;
+    const reel_file_dtype dtype = reel_file_dtype_named(parts[DTYPE]->valuestring);
+    if (dtype == REEL_FILE_DTYPES)
+        return reel_fail(error, REEL_ERROR_DTYPE,
+                         "%s: tensor '%.200s': dtype '%.20s' is not supported (F64 F32 F16 BF16 I64 I32 I16 "
+                         "I8 U8 BOOL are)",
+                         file->path, entry->name, parts[DTYPE]->valuestring);
+    entry->dtype = reel_file_dtype_name(dtype);
     const reel_status status = read_shape(file, parts[SHAPE], entry, error);
     return status != REEL_OK ? status
-                             : read_offsets(file, parts[OFFSETS], file_dtypes[dtype].bytes, entry, error);
+                             : read_offsets(file, parts[OFFSETS], reel_file_dtype_bytes(dtype), entry, error);
 }
 
 static int compare_names(const void *a, const void *b) {
@@ -361,115 +327,20 @@ const char *reel_safetensors_metadata(const reel_safetensors *file, const char *
 
 /* ---- loading ----------------------------------------------------------------------------------------- */
 
-/* The integers that a dtype holds exactly, all of them; f64 those of i32, through which they pass. */
-static const struct {
-    int64_t low, high;
-} exact_integers[REEL_DTYPE_COUNT] = {
-    [REEL_F64] = {INT32_MIN, INT32_MAX}, [REEL_F32] = {-(1 << 24), 1 << 24},
-    [REEL_BF16] = {-(1 << 8), 1 << 8},   [REEL_I32] = {INT32_MIN, INT32_MAX},
-    [REEL_U8] = {0, UINT8_MAX},
-};
-
-static int64_t integer_at(const reel_safetensors_entry *entry, file_dtype dtype, int64_t i) {
-    const char *at = (const char *)entry->data + (size_t)i * file_dtypes[dtype].bytes;
-    int64_t wide;
-    int32_t narrow;
-    switch (dtype) {
-    case IN_I64:
-        memcpy(&wide, at, sizeof wide);
-        return wide;
-    case IN_I32:
-        memcpy(&narrow, at, sizeof narrow);
-        return narrow;
-    default:
-        return (unsigned char)*at;
-    }
-}
-
-/* Copies the values to aligned memory, as the dtype `staged` of the table. */
-static reel_status stage(const reel_safetensors *file, const reel_safetensors_entry *entry, file_dtype dtype,
-                         reel_dtype into, int64_t count, void *staged, reel_error *error) {
-    const int64_t low = exact_integers[into].low;
-    const int64_t high = dtype == IN_BOOL ? 1 : exact_integers[into].high;
-    for (int64_t i = 0; file_dtypes[dtype].is_integer && i < count; i++) {
-        const int64_t value = integer_at(entry, dtype, i);
-        if (value < low || value > high)
-            return reel_fail(error, REEL_ERROR_FORMAT,
-                             "%s: tensor '%.200s': element %lld is %lld, out of range for %s into %s",
-                             file->path, entry->name, (long long)i, (long long)value, entry->dtype,
-                             reel_dtype_name(into));
-        if (dtype == IN_I64)
-            ((int32_t *)staged)[i] = (int32_t)value;
-    }
-    for (int64_t i = 0; dtype == IN_F16 && i < count; i++) {
-        uint16_t half;
-        memcpy(&half, (const char *)entry->data + (size_t)i * sizeof half, sizeof half);
-        ((float *)staged)[i] = reel__half_to_float(half);
-    }
-    if (dtype != IN_I64 && dtype != IN_F16)
-        memcpy(staged, entry->data, entry->bytes);
-    return REEL_OK;
-}
-
-/* dst = staged values, converted by the engine where the dtypes differ. */
-static reel_status write_staged(reel_context *ctx, reel_dtype dtype, const void *staged, size_t bytes,
-                                reel_tensor *dst) {
-    if (dtype == dst->dtype)
-        return reel_write(ctx, dst, staged, bytes);
-    reel_tensor *between = reel_tensor_new(ctx, dtype, dst->rank, dst->shape);
-    reel_status status = reel_write(ctx, between, staged, bytes);
-    if (status == REEL_OK)
-        status = reel_copy(ctx, dst, between);
-    reel_tensor_free(ctx, between);
-    return status;
-}
-
-static int same_shape(const reel_safetensors_entry *entry, const reel_tensor *t) {
-    return entry->rank == t->rank && memcmp(entry->shape, t->shape, (size_t)t->rank * sizeof *t->shape) == 0;
-}
-
-typedef struct text {
-    char text[REEL_MAX_RANK * 24];
-} text;
-
-/* "[2,3]" */
-static text shape_text(int rank, const int64_t *shape) {
-    text out = {"["};
-    size_t used = 1;
-    for (int i = 0; i < rank; i++)
-        used += (size_t)snprintf(out.text + used, sizeof out.text - used, i == 0 ? "%lld" : ",%lld",
-                                 (long long)shape[i]);
-    snprintf(out.text + used, sizeof out.text - used, "]");
-    return out;
-}
-
 reel_status reel_safetensors_load(reel_context *ctx, const reel_safetensors *file, const char *name,
                                   reel_tensor *dst, reel_error *error) {
     const reel_safetensors_entry *entry = reel_safetensors_find(file, name);
     if (entry == NULL)
         return reel_fail(error, REEL_ERROR_ARGUMENT, "%s: no tensor '%.200s'", file->path, name);
-    if (!same_shape(entry, dst))
-        return reel_fail(error, REEL_ERROR_SHAPE, "%s: tensor '%.200s' has shape %s, expected %s", file->path,
-                         name, shape_text(entry->rank, entry->shape).text,
-                         shape_text(dst->rank, dst->shape).text);
-    const file_dtype dtype = find_dtype(entry->dtype);
-    const int into_integer = dst->dtype == REEL_I32 || dst->dtype == REEL_U8;
-    if (into_integer && !file_dtypes[dtype].is_integer)
-        return reel_fail(error, REEL_ERROR_DTYPE, "%s: tensor '%.200s' is %s, which does not convert to %s",
-                         file->path, name, entry->dtype, reel_dtype_name(dst->dtype));
-    const reel_dtype staged_dtype = file_dtypes[dtype].staged;
-    const int64_t count = reel_elements(dst);
-    const size_t bytes = (size_t)count * reel_dtype_bytes(staged_dtype);
-    void *staged = malloc(bytes + 1);
-    if (staged == NULL)
-        return reel_fail(error, REEL_ERROR_MEMORY, "%s: tensor '%.200s': no memory for %zu bytes", file->path,
-                         name, bytes);
-    reel_status status = stage(file, entry, dtype, dst->dtype, count, staged, error);
-    if (status == REEL_OK) {
-        status = write_staged(ctx, staged_dtype, staged, bytes, dst);
-        if (status != REEL_OK)
-            reel_fail(error, status, "%s: tensor '%.200s': %s", file->path, name, reel_context_message(ctx));
-    }
-    free(staged);
-    return status;
+    const reel_file_tensor tensor = reel_safetensors_tensor(entry);
+    return reel__load_values(ctx, file->path, &tensor, entry->data, dst, error);
+}
+
+reel_file_tensor reel_safetensors_tensor(const reel_safetensors_entry *entry) {
+    reel_file_tensor tensor = {.name = entry->name,
+                               .dtype = reel_file_dtype_named(entry->dtype),
+                               .rank = entry->rank,
+                               .bytes = entry->bytes};
+    memcpy(tensor.shape, entry->shape, sizeof tensor.shape);
+    return tensor;
 }

@@ -146,8 +146,8 @@ static const struct {
     {"{\"x\":{\"dtype\":\"U8\",\"shape\":{},\"data_offsets\":[0,8]}}", "shape (array)"},
     {"{\"x\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8],\"more\":1}}", "a key other than"},
     {"{\"x\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}", "one twice"},
-    {X("I16", "[4]", "[0,8]"), "dtype 'I16' is not supported"},
-    {X("I8", "[8]", "[0,8]"), "dtype 'I8' is not supported"},
+    {X("U16", "[4]", "[0,8]"), "dtype 'U16' is not supported"},
+    {X("I16", "[8]", "[0,8]"), "need 16 bytes, the offsets give 8"},
     {X("F8_E4M3", "[8]", "[0,8]"), "dtype 'F8_E4M3' is not supported"},
     {X("u8", "[8]", "[0,8]"), "dtype 'u8' is not supported"},
     {X("U8", "[1,1,1,1,1,1,8]", "[0,8]"), "more than 6 axes"},
@@ -314,7 +314,11 @@ END_TEST
 START_TEST(test_loading_converts_integers_that_fit) {
     static const int64_t i64[] = {INT32_MIN, -1, INT32_MAX}, small64[] = {-256, 0, 256}, bytes64[] = {0, 255};
     static const int32_t i32[] = {-(1 << 24), 5, 1 << 24};
+    static const int16_t i16[] = {INT16_MIN, 0, INT16_MAX};
+    static const int8_t i8[] = {INT8_MIN, 0, INT8_MAX};
     static const uint8_t u8[] = {0, 1, 255}, truth[] = {1, 0, 1};
+    expect_loaded("I16", i16, sizeof i16, REEL_F32, 3, (const double[]){INT16_MIN, 0, INT16_MAX});
+    expect_loaded("I8", i8, sizeof i8, REEL_I32, 3, (const double[]){INT8_MIN, 0, INT8_MAX});
     expect_loaded("I64", i64, sizeof i64, REEL_I32, 3, (const double[]){INT32_MIN, -1, INT32_MAX});
     expect_loaded("I64", i64, sizeof i64, REEL_F64, 3, (const double[]){INT32_MIN, -1, INT32_MAX});
     expect_loaded("I64", small64, sizeof small64, REEL_BF16, 3, (const double[]){-256, 0, 256});

@@ -17,11 +17,13 @@
 #include <reel/arc.h>
 #include <reel/atomic_file.h>
 #include <reel/batches.h>
+#include <reel/file_tensor.h>
 #include <reel/folders.h>
 #include <reel/maze.h>
 #include <reel/npy.h>
 #include <reel/puzzle_folder.h>
 #include <reel/puzzle_set.h>
+#include <reel/pytorch.h>
 #include <reel/safetensors.h>
 #include <reel/sudoku.h>
 

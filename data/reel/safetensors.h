@@ -6,7 +6,7 @@
 #ifndef REEL_SAFETENSORS_H
 #define REEL_SAFETENSORS_H
 
-#include <reel/tensor.h>
+#include <reel/file_tensor.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,7 +16,7 @@ typedef struct reel_safetensors reel_safetensors;
 
 typedef struct reel_safetensors_entry {
     const char *name;
-    const char *dtype; /* as in the file: "F64", "F32", "F16", "BF16", "I64", "I32", "U8", "BOOL" */
+    const char *dtype; /* as in the file: "F64" "F32" "F16" "BF16" "I64" "I32" "I16" "I8" "U8" "BOOL" */
     int rank;
     int64_t shape[REEL_MAX_RANK];
     const void *data; /* row-major; may lie on any address, so copy it before reading it as numbers */
@@ -51,12 +51,15 @@ REEL_API const char *reel_safetensors_metadata(const reel_safetensors *file, con
 
 /* Copies the tensor `name` into `dst`, which has its shape, converted to dst's dtype:
  *   F64 F32 BF16 F16   into f64, f32, bf16, rounded to nearest even (f64 to bf16 by way of f32)
- *   I64 I32 U8         into any dtype, if each value is held exactly: a range of 2^24 in f32, 2^8 in bf16 and
+ *   I64 I32 I16 I8 U8  into any dtype, if each value is held exactly: a range of 2^24 in f32, 2^8 in bf16 and
  *                      that of i32 in f64; others are refused
  *   BOOL               likewise, as 0 and 1; other bytes are refused
  * Floats into integers are refused. A failure of the engine also stays in ctx. */
 REEL_API reel_status reel_safetensors_load(reel_context *ctx, const reel_safetensors *file, const char *name,
                                            reel_tensor *dst, reel_error *error);
+
+/* The entry without its data, for a writer. */
+REEL_API reel_file_tensor reel_safetensors_tensor(const reel_safetensors_entry *entry);
 
 /* ---- writing ----------------------------------------------------------------------------------------- */
 
