@@ -1,4 +1,5 @@
-/* The tensors that a PyTorch checkpoint describes, read from its pickle without running any of it.
+/* The pickle of a PyTorch checkpoint, which describes its tensors: read without running any of it, and
+ * written.
  *
  * A pickle is a program for a small stack machine, and in Python it can call anything. The machine here knows
  * the opcodes that torch.save needs for tensors in dictionaries, lists and tuples, and a fixed list of names
@@ -42,5 +43,9 @@ reel_status reel__pickle_read(reel__pickle *pickle, const char *path, const void
 
 /* Zeros are accepted. */
 void reel__pickle_free(reel__pickle *pickle);
+
+/* Writes the pickle of an OrderedDict of tensors (protocol 2), of which tensor i fills storage "i": text to
+ * be freed by free(), or NULL without memory. */
+char *reel__pickle_write(const reel_file_tensor *tensors, int64_t count, size_t *size);
 
 #endif

@@ -42,7 +42,7 @@ reel_status reel__pickle_global(const pickle_machine *m, const char *module, siz
             return REEL_OK;
         }
     }
-    return reel__pickle_refuse(m, "%.*s.%.*s is nothing that tensors need, and nothing is run",
+    return reel__pickle_refuse(m, "%.*s.%.*s, which tensors do not need",
                                (int)(module_length < SHOWN ? module_length : SHOWN), module,
                                (int)(name_length < SHOWN ? name_length : SHOWN), name);
 }

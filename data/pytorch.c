@@ -85,8 +85,8 @@ static reel_status check_total(const reel_pytorch *file, const char *name, int64
         most = INT64_MAX;
     if (__builtin_add_overflow(*total, bytes, total) || *total > most)
         return reel_fail(error, REEL_ERROR_FORMAT,
-                         "%s: tensor '%.200s': with its %lld bytes the tensors need more than %d times the "
-                         "file's %llu",
+                         "%s: tensor '%.200s': with its %lld bytes the tensors need more than 64 MiB and %d "
+                         "times the file's %llu bytes",
                          file->path, name, (long long)bytes, TIMES,
                          (unsigned long long)file->archive.file_bytes);
     return REEL_OK;

@@ -114,6 +114,24 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(((const reel__archive_entry *)a)->name, ((const reel__archive_entry *)b)->name);
 }
 
+/* TorchScript has the entries of a checkpoint, compressed ones, and this one. */
+static int is_script(const char *name) {
+    const char *const slash = strchr(name, '/');
+    return slash != NULL && strcmp(slash + 1, "constants.pkl") == 0;
+}
+
+static reel_status refuse_script(const reel__archive *archive, reel_error *error) {
+    const zip_int64_t count = zip_get_num_entries(archive->zip, 0);
+    for (zip_int64_t i = 0; i < count; i++) {
+        const char *const name = zip_get_name(archive->zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW);
+        if (name != NULL && is_script(name))
+            return refuse(archive,
+                          "a TorchScript archive, which holds a program; save the model's state_dict instead",
+                          error);
+    }
+    return REEL_OK;
+}
+
 static reel_status read_entries(reel__archive *archive, reel_error *error) {
     const zip_int64_t count = zip_get_num_entries(archive->zip, 0);
     uint64_t total = 0;
@@ -161,10 +179,6 @@ static reel_status find_root(reel__archive *archive, reel_error *error) {
     }
     if (archive->root == NULL)
         return refuse(archive, "no PyTorch checkpoint: there is no data.pkl in the archive", error);
-    if (reel__archive_find(archive, "constants.pkl", "", 0) >= 0)
-        return refuse(archive,
-                      "a TorchScript archive, which holds programs; save the model's state_dict instead",
-                      error);
     return REEL_OK;
 }
 
@@ -173,6 +187,8 @@ static reel_status find_root(reel__archive *archive, reel_error *error) {
 reel_status reel__archive_open(reel__archive *archive, const char *path, reel_error *error) {
     *archive = (reel__archive){.path = path};
     reel_status status = open_zip(archive, error);
+    if (status == REEL_OK)
+        status = refuse_script(archive, error);
     if (status == REEL_OK)
         status = read_entries(archive, error);
     if (status == REEL_OK)

@@ -2,7 +2,7 @@
 #ifndef REEL_DATA_SAFETENSORS_FORMAT_H
 #define REEL_DATA_SAFETENSORS_FORMAT_H
 
-#include <reel/tensor.h>
+#include <reel/file_tensor.h>
 
 #include <stddef.h>
 
@@ -22,5 +22,9 @@ int reel__is_utf8(const char *text, size_t length);
 
 /* True if `name` can be a tensor's: not empty, no control characters, not the metadata's. */
 int reel__is_tensor_name(const char *name);
+
+/* Fails unless names are different and can be a tensor's, and sizes are what dtypes and shapes need. */
+reel_status reel__check_file_tensors(const char *path, const reel_file_tensor *tensors, int64_t count,
+                                     reel_error *error);
 
 #endif

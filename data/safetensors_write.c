@@ -7,14 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const file_names[REEL_DTYPE_COUNT] = {
-    [REEL_F64] = "F64", [REEL_F32] = "F32", [REEL_BF16] = "BF16", [REEL_I32] = "I32", [REEL_U8] = "U8",
-};
-
-static int64_t bytes_of(const reel_tensor *t) {
-    return reel_elements(t) * (int64_t)reel_dtype_bytes(t->dtype);
-}
-
 /* ---- what can be written ----------------------------------------------------------------------------- */
 
 static int compare_texts(const void *a, const void *b) {
@@ -30,67 +22,75 @@ static const char *find_twin(const char **texts, int64_t count) {
     return NULL;
 }
 
-static reel_status check_items(const char *path, const reel_safetensors_item *items, int64_t count,
-                               const char **names, reel_error *error) {
+/* The bytes that dtype and shape need, -1 where there is no such number. */
+static int64_t needed_bytes(const reel_file_tensor *t) {
+    int64_t bytes = (int64_t)reel_file_dtype_bytes(t->dtype);
+    for (int i = 0; i < t->rank; i++)
+        if (__builtin_mul_overflow(bytes, t->shape[i], &bytes))
+            return -1;
+    return bytes;
+}
+
+reel_status reel__check_file_tensors(const char *path, const reel_file_tensor *tensors, int64_t count,
+                                     reel_error *error) {
     int64_t total = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const reel_tensor *t = items[i].tensor;
-        names[i] = items[i].name;
+    const char **names = malloc(((size_t)count + 1) * sizeof *names);
+    if (names == NULL)
+        return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to write a file", path);
+    reel_status status = REEL_OK;
+    for (int64_t i = 0; i < count && status == REEL_OK; i++) {
+        names[i] = tensors[i].name;
+        const int64_t bytes = needed_bytes(&tensors[i]);
         if (!reel__is_utf8(names[i], strlen(names[i])) || !reel__is_tensor_name(names[i]))
-            return reel_fail(error, REEL_ERROR_ARGUMENT,
-                             "%s: name %lld is empty, reserved, not UTF-8 or has control characters", path,
-                             (long long)i);
-        if (t == NULL || reel_is_void(t) || t->data == NULL)
-            return reel_fail(error, REEL_ERROR_STATE, "%s: '%.200s' has no tensor to write", path, names[i]);
-        if (__builtin_add_overflow(total, bytes_of(t), &total) || total > REEL__MAX_OFFSET)
-            return reel_fail(error, REEL_ERROR_ARGUMENT, "%s: more data than a file can name", path);
+            status = reel_fail(error, REEL_ERROR_ARGUMENT,
+                               "%s: name %lld is empty, reserved, not UTF-8 or has control characters", path,
+                               (long long)i);
+        else if (bytes < 0 || (uint64_t)bytes != tensors[i].bytes)
+            status = reel_fail(error, REEL_ERROR_ARGUMENT,
+                               "%s: '%.200s' has %zu bytes, which its dtype and shape do not need", path,
+                               names[i], tensors[i].bytes);
+        else if (__builtin_add_overflow(total, bytes, &total) || total > REEL__MAX_OFFSET)
+            status = reel_fail(error, REEL_ERROR_ARGUMENT, "%s: more data than a file can name", path);
     }
-    const char *twin = find_twin(names, count);
+    const char *const twin = status == REEL_OK ? find_twin(names, count) : NULL;
     if (twin != NULL)
-        return reel_fail(error, REEL_ERROR_ARGUMENT, "%s: two tensors are called '%.200s'", path, twin);
-    return REEL_OK;
+        status = reel_fail(error, REEL_ERROR_ARGUMENT, "%s: two tensors are called '%.200s'", path, twin);
+    free(names);
+    return status;
 }
 
 static reel_status check_metadata(const char *path, const reel_safetensors_pair *pairs, int64_t count,
-                                  const char **keys, reel_error *error) {
-    for (int64_t i = 0; i < count; i++) {
+                                  reel_error *error) {
+    const char **keys = malloc(((size_t)count + 1) * sizeof *keys);
+    if (keys == NULL)
+        return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to write a file", path);
+    reel_status status = REEL_OK;
+    for (int64_t i = 0; i < count && status == REEL_OK; i++) {
         keys[i] = pairs[i].key;
         if (!reel__is_utf8(pairs[i].key, strlen(pairs[i].key)) ||
             !reel__is_utf8(pairs[i].value, strlen(pairs[i].value)))
-            return reel_fail(error, REEL_ERROR_ARGUMENT, "%s: metadata %lld is not UTF-8", path,
-                             (long long)i);
+            status =
+                reel_fail(error, REEL_ERROR_ARGUMENT, "%s: metadata %lld is not UTF-8", path, (long long)i);
     }
-    const char *twin = find_twin(keys, count);
+    const char *const twin = status == REEL_OK ? find_twin(keys, count) : NULL;
     if (twin != NULL)
-        return reel_fail(error, REEL_ERROR_ARGUMENT, "%s: metadata key '%.200s' is given twice", path, twin);
-    return REEL_OK;
-}
-
-static reel_status check_all(const char *path, const reel_safetensors_item *items, int64_t item_count,
-                             const reel_safetensors_pair *metadata, int64_t metadata_count,
-                             reel_error *error) {
-    const int64_t most = item_count > metadata_count ? item_count : metadata_count;
-    const char **texts = malloc(((size_t)most + 1) * sizeof *texts);
-    if (texts == NULL)
-        return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to write a file", path);
-    reel_status status = check_items(path, items, item_count, texts, error);
-    if (status == REEL_OK)
-        status = check_metadata(path, metadata, metadata_count, texts, error);
-    free(texts);
+        status =
+            reel_fail(error, REEL_ERROR_ARGUMENT, "%s: metadata key '%.200s' is given twice", path, twin);
+    free(keys);
     return status;
 }
 
 /* ---- the header -------------------------------------------------------------------------------------- */
 
-/* Orders the items by falling element size, otherwise as given: then each begins at a multiple of its own. */
-static void order_items(const reel_safetensors_item *items, int64_t count,
-                        const reel_safetensors_item **order) {
+/* Orders the tensors by falling element size, otherwise as given: then each begins at a multiple of its own.
+ */
+static void order_tensors(const reel_file_tensor *tensors, int64_t count, const reel_file_tensor **order) {
     static const size_t sizes[] = {8, 4, 2, 1};
     int64_t placed = 0;
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int64_t i = 0; i < count; i++)
-            if (reel_dtype_bytes(items[i].tensor->dtype) == sizes[s])
-                order[placed++] = &items[i];
+            if (reel_file_dtype_bytes(tensors[i].dtype) == sizes[s])
+                order[placed++] = &tensors[i];
 }
 
 static int add_number(cJSON *array, int64_t value) {
@@ -98,20 +98,20 @@ static int add_number(cJSON *array, int64_t value) {
 }
 
 /* Adds the description of a tensor whose data begins at `begin`; 0 without memory. */
-static int add_tensor(cJSON *header, const reel_safetensors_item *item, int64_t begin) {
-    const reel_tensor *t = item->tensor;
-    cJSON *entry = cJSON_AddObjectToObject(header, item->name);
-    cJSON *dtype = cJSON_AddStringToObject(entry, "dtype", file_names[t->dtype]);
+static int add_tensor(cJSON *header, const reel_file_tensor *t, int64_t begin) {
+    cJSON *entry = cJSON_AddObjectToObject(header, t->name);
+    cJSON *dtype = cJSON_AddStringToObject(entry, "dtype", reel_file_dtype_name(t->dtype));
     cJSON *shape = cJSON_AddArrayToObject(entry, "shape");
     cJSON *offsets = cJSON_AddArrayToObject(entry, "data_offsets");
-    int worked = dtype != NULL && add_number(offsets, begin) && add_number(offsets, begin + bytes_of(t));
+    int worked =
+        dtype != NULL && add_number(offsets, begin) && add_number(offsets, begin + (int64_t)t->bytes);
     for (int i = 0; i < t->rank; i++)
         worked = worked && add_number(shape, t->shape[i]);
     return worked;
 }
 
 /* The header's text, to be freed by cJSON_free; NULL without memory. */
-static char *make_header(const reel_safetensors_item *const *order, int64_t item_count,
+static char *make_header(const reel_file_tensor *const *order, int64_t count,
                          const reel_safetensors_pair *metadata, int64_t metadata_count) {
     cJSON *header = cJSON_CreateObject();
     int worked = header != NULL;
@@ -121,9 +121,9 @@ static char *make_header(const reel_safetensors_item *const *order, int64_t item
             worked = worked && cJSON_AddStringToObject(object, metadata[i].key, metadata[i].value) != NULL;
     }
     int64_t begin = 0;
-    for (int64_t i = 0; i < item_count; i++) {
+    for (int64_t i = 0; i < count; i++) {
         worked = worked && add_tensor(header, order[i], begin);
-        begin += bytes_of(order[i]->tensor);
+        begin += (int64_t)order[i]->bytes;
     }
     char *text = worked ? cJSON_PrintUnformatted(header) : NULL;
     cJSON_Delete(header);
@@ -144,66 +144,127 @@ static void write_header(reel_atomic_file *file, const char *text, size_t length
 
 /* ---- the data ---------------------------------------------------------------------------------------- */
 
-static reel_status write_data(reel_context *ctx, reel_atomic_file *file, const char *path,
-                              const reel_safetensors_item *const *order, int64_t count, reel_error *error) {
-    int64_t largest = 1;
-    for (int64_t i = 0; i < count; i++)
-        if (bytes_of(order[i]->tensor) > largest)
-            largest = bytes_of(order[i]->tensor);
-    void *buffer = malloc((size_t)largest);
+/* What is written, and where it comes from. */
+typedef struct content {
+    const char *path;
+    const reel_file_tensor *tensors; /* as given, ... */
+    const reel_file_tensor **order;  /* ... and as written */
+    int64_t count;
+    reel_file_read read;
+    void *source;
+} content;
+
+static reel_status write_data(const content *c, reel_atomic_file *file, reel_error *error) {
+    size_t largest = 1;
+    for (int64_t i = 0; i < c->count; i++)
+        if (c->tensors[i].bytes > largest)
+            largest = c->tensors[i].bytes;
+    void *buffer = malloc(largest);
     if (buffer == NULL)
-        return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory for a tensor of %lld bytes", path,
-                         (long long)largest);
+        return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory for a tensor of %zu bytes", c->path,
+                         largest);
     reel_status status = REEL_OK;
-    for (int64_t i = 0; i < count && status == REEL_OK; i++) {
-        const size_t bytes = (size_t)bytes_of(order[i]->tensor);
-        status = reel_read(ctx, order[i]->tensor, buffer, bytes);
+    for (int64_t i = 0; i < c->count && status == REEL_OK; i++) {
+        status = c->read(c->source, c->order[i] - c->tensors, buffer, error);
         if (status == REEL_OK)
-            reel_atomic_write(file, buffer, bytes);
-        else
-            reel_fail(error, status, "%s: tensor '%.200s': %s", path, order[i]->name,
-                      reel_context_message(ctx));
+            reel_atomic_write(file, buffer, c->order[i]->bytes);
     }
     free(buffer);
     return status;
 }
 
-static reel_status write_file(reel_context *ctx, const char *path, const char *header,
-                              const reel_safetensors_item *const *order, int64_t count, reel_error *error) {
+static reel_status write_file(const content *c, const char *header, reel_error *error) {
     const size_t length = strlen(header);
     if (length > REEL__MAX_HEADER_BYTES - REEL__DATA_ALIGNMENT)
         return reel_fail(error, REEL_ERROR_ARGUMENT,
-                         "%s: names and metadata need more than the %d bytes of a header", path,
+                         "%s: names and metadata need more than the %d bytes of a header", c->path,
                          REEL__MAX_HEADER_BYTES);
     reel_atomic_file *file;
-    reel_status status = reel_atomic_open(&file, path, error);
+    reel_status status = reel_atomic_open(&file, c->path, error);
     if (status != REEL_OK)
         return status;
     write_header(file, header, length);
-    status = write_data(ctx, file, path, order, count, error);
+    status = write_data(c, file, error);
     if (status == REEL_OK)
         return reel_atomic_commit(file, error);
     reel_atomic_discard(file);
     return status;
 }
 
-reel_status reel_safetensors_write(reel_context *ctx, const char *path, const reel_safetensors_item *items,
-                                   int64_t item_count, const reel_safetensors_pair *metadata,
-                                   int64_t metadata_count, reel_error *error) {
-    reel_status status = check_all(path, items, item_count, metadata, metadata_count, error);
+reel_status reel_safetensors_write_raw(const char *path, const reel_file_tensor *tensors, int64_t count,
+                                       reel_file_read read, void *source,
+                                       const reel_safetensors_pair *metadata, int64_t metadata_count,
+                                       reel_error *error) {
+    reel_status status = reel__check_file_tensors(path, tensors, count, error);
+    if (status == REEL_OK)
+        status = check_metadata(path, metadata, metadata_count, error);
     if (status != REEL_OK)
         return status;
-    const reel_safetensors_item **order = malloc(((size_t)item_count + 1) * sizeof *order);
+    content c = {.path = path, .tensors = tensors, .count = count, .read = read, .source = source};
+    c.order = malloc(((size_t)count + 1) * sizeof *c.order);
     char *header = NULL;
-    if (order != NULL) {
-        order_items(items, item_count, order);
-        header = make_header(order, item_count, metadata, metadata_count);
+    if (c.order != NULL) {
+        order_tensors(tensors, count, c.order);
+        header = make_header(c.order, count, metadata, metadata_count);
     }
     if (header != NULL)
-        status = write_file(ctx, path, header, order, item_count, error);
+        status = write_file(&c, header, error);
     else
         status = reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to write a file", path);
     cJSON_free(header);
-    free(order);
+    free(c.order);
+    return status;
+}
+
+/* ---- tensors of the engine --------------------------------------------------------------------------- */
+
+typedef struct engine_tensors {
+    reel_context *ctx;
+    const char *path;
+    const reel_safetensors_item *items;
+} engine_tensors;
+
+static reel_status read_item(void *source, int64_t i, void *bytes, reel_error *error) {
+    const engine_tensors *const from = source;
+    const reel_tensor *const t = from->items[i].tensor;
+    const size_t size = (size_t)reel_elements(t) * reel_dtype_bytes(t->dtype);
+    const reel_status status = reel_read(from->ctx, t, bytes, size);
+    if (status != REEL_OK)
+        reel_fail(error, status, "%s: tensor '%.200s': %s", from->path, from->items[i].name,
+                  reel_context_message(from->ctx));
+    return status;
+}
+
+static reel_status describe(const char *path, const reel_safetensors_item *item, reel_file_tensor *out,
+                            reel_error *error) {
+    static const reel_file_dtype dtypes[REEL_DTYPE_COUNT] = {
+        [REEL_F64] = REEL_FILE_F64, [REEL_F32] = REEL_FILE_F32, [REEL_BF16] = REEL_FILE_BF16,
+        [REEL_I32] = REEL_FILE_I32, [REEL_U8] = REEL_FILE_U8,
+    };
+    const reel_tensor *const t = item->tensor;
+    if (t == NULL || reel_is_void(t) || t->data == NULL)
+        return reel_fail(error, REEL_ERROR_STATE, "%s: '%.200s' has no tensor to write", path, item->name);
+    *out = (reel_file_tensor){.name = item->name,
+                              .dtype = dtypes[t->dtype],
+                              .rank = t->rank,
+                              .bytes = (size_t)reel_elements(t) * reel_dtype_bytes(t->dtype)};
+    memcpy(out->shape, t->shape, sizeof out->shape);
+    return REEL_OK;
+}
+
+reel_status reel_safetensors_write(reel_context *ctx, const char *path, const reel_safetensors_item *items,
+                                   int64_t item_count, const reel_safetensors_pair *metadata,
+                                   int64_t metadata_count, reel_error *error) {
+    reel_file_tensor *const tensors = malloc(((size_t)item_count + 1) * sizeof *tensors);
+    if (tensors == NULL)
+        return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to write a file", path);
+    reel_status status = REEL_OK;
+    for (int64_t i = 0; i < item_count && status == REEL_OK; i++)
+        status = describe(path, &items[i], &tensors[i], error);
+    engine_tensors source = {ctx, path, items};
+    if (status == REEL_OK)
+        status = reel_safetensors_write_raw(path, tensors, item_count, read_item, &source, metadata,
+                                            metadata_count, error);
+    free(tensors);
     return status;
 }

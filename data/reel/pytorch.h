@@ -45,6 +45,16 @@ REEL_API reel_status reel_pytorch_read(reel_pytorch *file, int64_t i, void *byte
 REEL_API reel_status reel_pytorch_load(reel_context *ctx, reel_pytorch *file, const char *name,
                                        reel_tensor *dst, reel_error *error);
 
+/* ---- writing ----------------------------------------------------------------------------------------- */
+
+/* Writes the tensors, in the given order, as torch.save writes an OrderedDict of them, as a state_dict is:
+ * torch.load reads it with weights_only=True. Each has a storage of its own, which begins at a multiple of 64
+ * bytes. The file appears whole or not at all (<reel/atomic_file.h>); the same arguments give the same bytes.
+ * `read` brings the bytes of one tensor at a time. Names must be different UTF-8 strings without control
+ * characters. */
+REEL_API reel_status reel_pytorch_write(const char *path, const reel_file_tensor *tensors, int64_t count,
+                                        reel_file_read read, void *source, reel_error *error);
+
 #ifdef __cplusplus
 }
 #endif

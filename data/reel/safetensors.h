@@ -77,6 +77,12 @@ REEL_API reel_status reel_safetensors_write(reel_context *ctx, const char *path,
                                             const reel_safetensors_pair *metadata, int64_t metadata_count,
                                             reel_error *error);
 
+/* The same for tensors of a file, whose bytes are written as `read` brings them, one tensor at a time. */
+REEL_API reel_status reel_safetensors_write_raw(const char *path, const reel_file_tensor *tensors,
+                                                int64_t count, reel_file_read read, void *source,
+                                                const reel_safetensors_pair *metadata, int64_t metadata_count,
+                                                reel_error *error);
+
 #ifdef __cplusplus
 }
 #endif
