@@ -4,8 +4,8 @@
 
 #include <reel/autograd.h>
 #include <reel/ops.h>
-#include <reel/safetensors.h>
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -172,9 +172,32 @@ static reel_status load_list(reel_context *ctx, const reel_model *model, const r
     return REEL_OK;
 }
 
+/* Says what a file is that someone may well take for a checkpoint of ours. */
+static reel_status refuse_pytorch(const char *path, reel_error *error) {
+    static const char zip[] = "PK\3\4", pickle[] = "\x80\2";
+    char begin[sizeof zip] = {0};
+    FILE *const file = fopen(path, "rb");
+    if (!file)
+        return reel_fail(error, REEL_ERROR_IO, "%s: %s", path, strerror(errno));
+    const size_t bytes = fread(begin, 1, sizeof begin - 1, file);
+    fclose(file);
+    if (bytes == sizeof begin - 1 &&
+        (memcmp(begin, zip, strlen(zip)) == 0 || memcmp(begin, pickle, strlen(pickle)) == 0))
+        return reel_fail(error, REEL_ERROR_FORMAT,
+                         "%s: a checkpoint of PyTorch; convert it first: trm_convert %s OUT.safetensors",
+                         path, path);
+    return REEL_OK;
+}
+
+reel_status checkpoint_open(reel_safetensors **file, const char *path, reel_error *error) {
+    *file = NULL;
+    const reel_status status = refuse_pytorch(path, error);
+    return status == REEL_OK ? reel_safetensors_open(file, path, error) : status;
+}
+
 reel_status checkpoint_load(reel_context *ctx, reel_model *model, const char *path, reel_error *error) {
     reel_safetensors *file = NULL;
-    reel_status status = reel_safetensors_open(&file, path, error);
+    reel_status status = checkpoint_open(&file, path, error);
     if (status != REEL_OK)
         return status;
     const tensor_list list = list_tensors(model);

@@ -9,6 +9,8 @@
 
 #include "trainer.h"
 
+#include <reel/safetensors.h>
+
 /* Writes the weights to `path`, whole or not at all. Weights that are not finite are refused with
  * REEL_ERROR_NOT_FINITE, so that no file of such ever replaces or joins a good one. */
 reel_status checkpoint_save(trainer *t, const char *path, reel_error *error);
@@ -17,5 +19,8 @@ reel_status checkpoint_save(trainer *t, const char *path, reel_error *error);
  * the model does not have or that has another shape is refused by name. Puzzle embeddings of another number
  * of puzzles become the mean of their rows, as published (pretrain.py, load_checkpoint). */
 reel_status checkpoint_load(reel_context *ctx, reel_model *model, const char *path, reel_error *error);
+
+/* Opens a file of weights. One of PyTorch is refused with the advice to convert it. */
+reel_status checkpoint_open(reel_safetensors **file, const char *path, reel_error *error);
 
 #endif

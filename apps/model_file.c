@@ -1,11 +1,11 @@
 #include "model_file.h"
 
 #include "checkpoint.h"
+#include "file_paths.h"
 
 #include <reel/nn.h>
 #include <reel/safetensors.h>
 
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -29,18 +29,15 @@ reel_model_config model_config_of(const train_config *config, model_sizes sizes)
     return model;
 }
 
-/* DIR/all_config.yaml for DIR/step_N.safetensors. */
+/* all_config.yaml beside the file, which must exist. */
 static reel_status config_beside(char out[static PATH_MAX], const char *path, reel_error *error) {
-    const char *const slash = strrchr(path, '/');
-    const int folder = slash ? (int)(slash + 1 - path) : 0;
-    if ((size_t)snprintf(out, PATH_MAX, "%.*sall_config.yaml", folder, path) >= PATH_MAX)
-        return reel_fail(error, REEL_ERROR_IO, "%s: %s", path, strerror(ENAMETOOLONG));
-    if (access(out, F_OK) != 0)
+    const reel_status status = path_of_config_beside(out, path, error);
+    if (status == REEL_OK && access(out, F_OK) != 0)
         return reel_fail(error, REEL_ERROR_ARGUMENT,
                          "%s: no configuration in its metadata and no all_config.yaml beside it; "
                          "name one with --config",
                          path);
-    return REEL_OK;
+    return status;
 }
 
 static reel_status load_config(model_file *f, const reel_safetensors *file, const char *config_path,
@@ -59,23 +56,6 @@ static reel_status load_config(model_file *f, const reel_safetensors *file, cons
 }
 
 /* ---- the file ---------------------------------------------------------------------------------------- */
-
-/* Says what a file is that someone may well take for a checkpoint of ours. */
-static reel_status refuse_pytorch(const char *path, reel_error *error) {
-    static const char zip[] = "PK\3\4", pickle[] = "\x80\2";
-    char begin[sizeof zip] = {0};
-    FILE *const file = fopen(path, "rb");
-    if (!file)
-        return reel_fail(error, REEL_ERROR_IO, "%s: %s", path, strerror(errno));
-    const size_t bytes = fread(begin, 1, sizeof begin - 1, file);
-    fclose(file);
-    if (bytes == sizeof begin - 1 &&
-        (memcmp(begin, zip, strlen(zip)) == 0 || memcmp(begin, pickle, strlen(pickle)) == 0))
-        return reel_fail(
-            error, REEL_ERROR_FORMAT,
-            "%s: a checkpoint of PyTorch, which this version does not read; it reads safetensors", path);
-    return REEL_OK;
-}
 
 static bool ends_with(const char *text, const char *end) {
     const size_t length = strlen(text), tail = strlen(end);
@@ -129,9 +109,7 @@ reel_status model_file_open(model_file *f, const char *path, const char *config_
                             char *const *arguments, reel_error *error) {
     *f = (model_file){.path = path};
     reel_safetensors *file = NULL;
-    reel_status status = refuse_pytorch(path, error);
-    if (status == REEL_OK)
-        status = reel_safetensors_open(&file, path, error);
+    reel_status status = checkpoint_open(&file, path, error);
     if (status == REEL_OK)
         status = load_config(f, file, config_path, argument_count, arguments, error);
     if (status == REEL_OK)

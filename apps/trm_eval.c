@@ -8,6 +8,7 @@
 #include "eval_outputs.h"
 #include "eval_report.h"
 #include "eval_tally.h"
+#include "file_paths.h"
 #include "interrupt.h"
 #include "model_options.h"
 #include "status_line.h"
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- the command line -------------------------------------------------------------------------------- */
@@ -347,12 +347,6 @@ static reel_status check_command_line(const command *line, reel_error *error) {
         return reel_fail(error, REEL_ERROR_ARGUMENT,
                          "--predictions scores answers without a model; leave --checkpoint out");
     return REEL_OK;
-}
-
-static bool is_same_file(const char *a, const char *b) {
-    struct stat x, y;
-    return strcmp(a, b) == 0 ||
-           (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
 }
 
 /* Refuses to write over a file that is read, or one file twice. */
