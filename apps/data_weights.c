@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct checkpoint {
     const char *name, *what, *repository;
@@ -74,8 +75,8 @@ static weights_command read_command_line(int argc, char **argv) {
         .parser = take_argument,
         .args_doc = "[NAME]",
         .doc = "Fetches a published checkpoint, with its configuration beside it, into the cache and prints "
-               "where "
-               "it is. Without NAME lists what there is.\v",
+               "where it is. They are PyTorch's: trm_convert makes safetensors of them, which trm_eval and "
+               "trm_solve read. Without NAME lists what there is.\v",
         .children = children,
         .help_filter = add_checkpoints,
     };
@@ -105,6 +106,9 @@ static reel_status fetch_checkpoint(const checkpoint *c, const fetch_options *op
         status = fetch(options, &weights, &path, error);
     if (status == REEL_OK) {
         puts(path);
+        if (isatty(STDERR_FILENO))
+            fprintf(stderr, "To use it: trm_convert %s OUT.safetensors%s\n", path,
+                    c->configuration ? "" : " --config apps/configs/FILE.yaml");
         free(path);
     }
     return status;
