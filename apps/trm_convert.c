@@ -228,13 +228,29 @@ static reel_status write_safetensors(session *s, reel_error *error) {
     return status;
 }
 
-/* The published code, too, looks for a configuration beside the weights. */
+/* Whether the file holds a configuration with this text. */
+static bool is_config(const char *path, const char *yaml) {
+    train_config config;
+    if (train_config_load(&config, path, 0, NULL, NULL) != REEL_OK)
+        return false;
+    char *const text = train_config_yaml(&config);
+    const bool is_same = text && strcmp(text, yaml) == 0;
+    free(text);
+    train_config_free(&config);
+    return is_same;
+}
+
+/* The published code, too, looks for a configuration beside the weights. One that is there stays. */
 static reel_status write_config_beside(const session *s, reel_error *error) {
     char beside[PATH_MAX];
     const reel_status status = path_of_config_beside(beside, s->line->out, error);
-    if (status != REEL_OK || !s->yaml || access(beside, F_OK) == 0)
+    if (status != REEL_OK || !s->yaml)
         return status;
-    return reel_atomic_save(beside, s->yaml, strlen(s->yaml), error);
+    if (access(beside, F_OK) != 0)
+        return reel_atomic_save(beside, s->yaml, strlen(s->yaml), error);
+    if (!is_config(beside, s->yaml))
+        fprintf(stderr, "trm_convert: %s is there already, with another configuration, and stays\n", beside);
+    return REEL_OK;
 }
 
 static reel_status write_pytorch(session *s, reel_error *error) {
@@ -301,6 +317,9 @@ int main(int argc, char **argv) {
     if (status != REEL_OK)
         fprintf(stderr, "trm_convert: %s\n", error.message);
     session_free(&s);
+    /* exit() would join the threads of OpenBLAS, which try forever to get the memory that there is not. */
+    if (status == REEL_ERROR_MEMORY)
+        _exit(EXIT_FAILURE);
     if (status != REEL_OK && interrupt_signal())
         return interrupt_exit_status(interrupt_signal());
     return status == REEL_OK ? EXIT_SUCCESS : EXIT_FAILURE;

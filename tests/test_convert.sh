@@ -112,7 +112,11 @@ noted 'has no configuration: trm_eval needs' again.pt z
 noted 'tensors outside model.inner.L_level.layers.0. are left out' y layer.pt --select model.inner.L_level.layers.0.
 good --list layer.pt
 grep -q '^mlp\.' out && ! grep -q inner out || fail "--select: $(cat out)"
-rm y z layer.pt all_config.yaml
+sed 's/hidden_size: 32/hidden_size: 64/' run/all_config.yaml >all_config.yaml
+cp all_config.yaml before.yaml
+noted 'all_config.yaml is there already, with another' $ours other.pt
+cmp -s all_config.yaml before.yaml || fail "a configuration that was there is replaced"
+rm y z layer.pt other.pt before.yaml all_config.yaml
 
 # ---- what is refused
 
