@@ -208,7 +208,7 @@ int64_t reel_pytorch_find(const reel_pytorch *file, const char *name) {
 
 /* ---- reading ----------------------------------------------------------------------------------------- */
 
-/* Whether the tensor is its whole storage, from first to last byte. */
+/* Whether the tensor is its whole storage, from first to last byte: it lies in it and is as large. */
 static int is_whole(const reel_pytorch *file, const place *p) {
     int64_t next = 1;
     for (int i = p->tensor.rank - 1; i >= 0; i--) {
@@ -216,7 +216,7 @@ static int is_whole(const reel_pytorch *file, const place *p) {
             return 0;
         next *= p->tensor.shape[i];
     }
-    return p->offset == 0 && p->tensor.bytes == file->archive.entries[p->entry].bytes;
+    return p->tensor.bytes == file->archive.entries[p->entry].bytes;
 }
 
 /* Copies the elements in order, those along the last axis in one loop. */
