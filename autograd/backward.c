@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* ---- leaves
- * --------------------------------------------------------------------------------------------------- */
+/* ---- leaves -------------------------------------------------------------------------------------------- */
 
 reel_status reel_require_grad(reel_context *ctx, reel_tensor *t) {
     reel_tensor *grad = reel_tensor_new(ctx, reel__wide(t->dtype), t->rank, t->shape);
@@ -53,8 +52,7 @@ int reel_needs_grad(const reel_tensor *t) {
     return reel__inside(t)->needs_grad;
 }
 
-/* ---- where rules write
- * ------------------------------------------------------------------------------------------ */
+/* ---- where rules write --------------------------------------------------------------------------------- */
 
 bool reel__wants_gradient(const reel_node *node, int input) {
     return node->in[input] && reel__inside(node->in[input])->needs_grad;
@@ -164,8 +162,7 @@ void reel__pass_gradient(reel_context *ctx, const reel_node *node, int input, re
     t->grad_written = true;
 }
 
-/* ---- the walk
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the walk ------------------------------------------------------------------------------------------ */
 
 /* Brings what the rule wrote in the op's dtype into the leaves. */
 static void deliver_pending(reel_context *ctx) {

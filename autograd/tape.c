@@ -46,8 +46,7 @@ bool reel__grad_enabled(const reel__tape *tape) {
     return tape->depth == 0 || !tape->scopes[tape->depth - 1].no_grad;
 }
 
-/* ---- checks
- * ------------------------------------------------------------------------------------------------ */
+/* ---- checks -------------------------------------------------------------------------------------------- */
 
 bool reel__check_inputs(reel_context *ctx, const char *op, reel_tensor *const *inputs, int n) {
     if (reel__failed(ctx))
@@ -85,8 +84,7 @@ int reel__check_axis(reel_context *ctx, const char *op, const reel_tensor *x, in
     return -1;
 }
 
-/* ---- results
- * ------------------------------------------------------------------------------------------------ */
+/* ---- results ------------------------------------------------------------------------------------------- */
 
 /* Puts a header that holds storage on the list of the living; gives it up when there is no room. */
 static reel_tensor *append_live(reel_context *ctx, reel_tensor *t) {
@@ -155,8 +153,7 @@ reel_tensor *reel__row_major(reel_context *ctx, reel_tensor *x) {
     return y;
 }
 
-/* ---- recording
- * ---------------------------------------------------------------------------------------------- */
+/* ---- recording ----------------------------------------------------------------------------------------- */
 
 /* A private header for a value that a rule will read: it holds the storage whatever happens to the original.
  */
@@ -249,8 +246,7 @@ void reel__release_node(reel_context *ctx, reel_node *node) {
             reel__drop(ctx, node->saved[i]);
 }
 
-/* ---- the end of a step
- * -------------------------------------------------------------------------------------- */
+/* ---- the end of a step --------------------------------------------------------------------------------- */
 
 reel_status reel_tape_reset(reel_context *ctx) {
     reel__tape *tape = ctx->tape;
@@ -281,8 +277,7 @@ reel_tape_info reel_tape_of(const reel_context *ctx) {
     };
 }
 
-/* ---- scopes
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- scopes -------------------------------------------------------------------------------------------- */
 
 static bool is_kept(const reel_tensor *t, reel_tensor *const *keep, int n) {
     for (int i = 0; i < n; i++)

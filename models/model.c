@@ -40,8 +40,7 @@ struct reel_model {
     reel_tensor *puzzle_emb;
 };
 
-/* ---- configuration
- * ------------------------------------------------------------------------------------------- */
+/* ---- configuration ------------------------------------------------------------------------------------- */
 
 /* Its place in the table, ARCHITECTURES when it has none. */
 static int index_of(const char *name) {
@@ -131,8 +130,7 @@ int64_t reel_model_config_puzzle_tokens(const reel_model_config *c) {
                              : reel_round_up(c->puzzle_emb_ndim, c->hidden_size) / c->hidden_size;
 }
 
-/* ---- making one
- * ---------------------------------------------------------------------------------------------- */
+/* ---- making one ---------------------------------------------------------------------------------------- */
 
 static int64_t blocks_of(const reel_model *m, reel_level level) {
     const reel_model_config *c = &m->config;
@@ -242,8 +240,7 @@ void reel_model_free(reel_model *m) {
     free(m);
 }
 
-/* ---- reading one
- * ---------------------------------------------------------------------------------------------- */
+/* ---- reading one --------------------------------------------------------------------------------------- */
 
 const reel_model_config *reel_model_config_of(const reel_model *m) {
     return &m->config;
@@ -291,8 +288,7 @@ int reel_model_buffers(const reel_model *m, reel_named_tensor *buffers) {
     return n;
 }
 
-/* ---- one supervision step
- * --------------------------------------------------------------------------------------- */
+/* ---- one supervision step ------------------------------------------------------------------------------ */
 
 /* x = sqrt(D) (puzzle tokens then embedded tokens), with learned positions added where there are any */
 static reel_tensor *embed(reel_context *ctx, const reel_model *m, reel_tensor *inputs,

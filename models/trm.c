@@ -28,8 +28,7 @@
 #include <reel/autograd.h>
 #include <reel/trm.h>
 
-/* ---- the algorithm
- * ------------------------------------------------------------------------------------------ */
+/* ---- the algorithm ------------------------------------------------------------------------------------- */
 
 /* The updates first .. n-1 of a latent, then that of the answer. */
 static reel_latents latent_recursion(reel_context *ctx, const reel_model *model,
@@ -65,8 +64,7 @@ reel_latents reel_deep_recursion(reel_context *ctx, const reel_model *model, con
     return latent_recursion(ctx, model, update, first, x, s);
 }
 
-/* ---- TRM itself
- * --------------------------------------------------------------------------------------------- */
+/* ---- TRM itself ---------------------------------------------------------------------------------------- */
 
 enum { Z_H, Z_L, LATENTS };
 

@@ -116,8 +116,7 @@ reel_tensor *reel_matmul(reel_context *ctx, reel_tensor *a, reel_tensor *b) {
                        .saved = {a_read, b_read});
 }
 
-/* ---- linear
- * ------------------------------------------------------------------------------------------------- */
+/* ---- linear -------------------------------------------------------------------------------------------- */
 
 /* dx += dy W, dW += dy^T x, summed over all leading axes, db += sum dy */
 static void linear_backward(reel_context *ctx, const reel_node *node) {

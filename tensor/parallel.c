@@ -44,8 +44,7 @@ struct reel__workers {
     int next_index;    /* thread index of the worker that starts next */
 };
 
-/* ---- how many
- * -------------------------------------------------------------------------------------------------- */
+/* ---- how many ------------------------------------------------------------------------------------------ */
 
 /* CPUs' worth of time that the control group grants, rounded up; 0 when it sets no limit. */
 static int control_group_limit(void) {
@@ -79,8 +78,7 @@ int reel__usable_threads(void) {
     return limit > 0 && limit < threads ? limit : threads;
 }
 
-/* ---- pieces
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- pieces -------------------------------------------------------------------------------------------- */
 
 static _Thread_local int thread_index;
 
@@ -107,8 +105,7 @@ static void run_pieces(struct reel__workers *w, const job *j) {
     }
 }
 
-/* ---- workers
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- workers ------------------------------------------------------------------------------------------- */
 
 static void breathe(void) {
 #if defined(__x86_64__)
@@ -205,8 +202,7 @@ struct reel__workers *reel__workers_new(int count) {
     return NULL;
 }
 
-/* ---- the loop
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the loop ------------------------------------------------------------------------------------------ */
 
 static void open_job(struct reel__workers *w, const job *j) {
     pthread_mutex_lock(&w->mutex);

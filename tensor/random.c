@@ -53,8 +53,7 @@ uint32_t reel_random_below(reel_random *r, uint32_t n) {
     return word % n;
 }
 
-/* ---- filling
- * ------------------------------------------------------------------------------------------------ */
+/* ---- filling ------------------------------------------------------------------------------------------- */
 
 typedef struct distribution {
     double (*value)(const struct distribution *d, reel_random *r);

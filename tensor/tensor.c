@@ -201,8 +201,7 @@ double reel__bytes(const reel_tensor *t) {
     return count * (double)reel_dtype_bytes(t->dtype);
 }
 
-/* ---- values
- * ------------------------------------------------------------------------------------------------ */
+/* ---- values -------------------------------------------------------------------------------------------- */
 
 /* What every function that moves values asks of its tensors. */
 static reel_status check_usable(reel_context *ctx, const char *what, const reel_tensor *t) {

@@ -54,8 +54,7 @@ static void worsen(double *worst, double error) {
         *worst = error;
 }
 
-/* ---- the file
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the file ------------------------------------------------------------------------------------------ */
 
 static double number(const cJSON *object, const char *key, double absent) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
@@ -137,8 +136,7 @@ static double *golden(reel_context *ctx, const trajectory *t, const char *key, i
     return out;
 }
 
-/* ---- comparing
- * ------------------------------------------------------------------------------------------------ */
+/* ---- comparing ----------------------------------------------------------------------------------------- */
 
 /* Error of `ours` against the golden tensor `key`; a missing golden tensor is an infinite one. */
 static double compare(reel_context *ctx, const trajectory *t, const char *key, const reel_tensor *ours,
@@ -212,8 +210,7 @@ static void compare_step(reel_context *ctx, const trajectory *t, int64_t k, cons
     free(go_on);
 }
 
-/* ---- one trajectory
- * -------------------------------------------------------------------------------------------- */
+/* ---- one trajectory ------------------------------------------------------------------------------------ */
 
 typedef struct run {
     reel_context *ctx;
@@ -349,8 +346,7 @@ static report replay(const trajectory *t, reel_dtype dtype, int64_t steps, start
     return out;
 }
 
-/* ---- all of them
- * ------------------------------------------------------------------------------------------------ */
+/* ---- all of them --------------------------------------------------------------------------------------- */
 
 static int f64_ok(const report *r) {
     const double errors[] = {r->logits, r->losses, r->gradients, r->parameters, r->ema};

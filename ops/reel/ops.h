@@ -71,14 +71,12 @@ REEL_API reel_tensor *reel_max(reel_context *ctx, reel_tensor *x, const int *axe
 REEL_API reel_tensor *reel_argmax(reel_context *ctx, reel_tensor *x, const int *axes, int n_axes,
                                   unsigned flags);
 
-/* ---- softmax
- * ----------------------------------------------------------------------------------------------- */
+/* ---- softmax ------------------------------------------------------------------------------------------- */
 
 REEL_API reel_tensor *reel_softmax(reel_context *ctx, reel_tensor *x, int axis);     /* e^x / sum e^x */
 REEL_API reel_tensor *reel_log_softmax(reel_context *ctx, reel_tensor *x, int axis); /* x - ln sum e^x */
 
-/* ---- shape
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- shape --------------------------------------------------------------------------------------------- */
 
 /* Views, which copy nothing (reshape copies where no view of that shape exists). */
 REEL_API reel_tensor *reel_reshape(reel_context *ctx, reel_tensor *x, int rank,
@@ -106,8 +104,7 @@ REEL_API reel_tensor *reel_stack(reel_context *ctx, reel_tensor *const *x, int n
 REEL_API reel_tensor *reel_pad(reel_context *ctx, reel_tensor *x, int axis, int64_t before, int64_t after,
                                double value);
 
-/* ---- indexing: indices are i32 and checked
- * ------------------------------------------------------------------ */
+/* ---- indexing: indices are i32 and checked ------------------------------------------------------------- */
 
 /* y[i..., d] = scale table[indices[i...], d]; table (N, D) float. */
 REEL_API reel_tensor *reel_embedding(reel_context *ctx, reel_tensor *table, reel_tensor *indices,
@@ -118,8 +115,7 @@ REEL_API reel_tensor *reel_gather(reel_context *ctx, reel_tensor *x, int axis, r
 REEL_API reel_tensor *reel_scatter_add(reel_context *ctx, reel_tensor *x, int axis, reel_tensor *indices,
                                        reel_tensor *source);
 
-/* ---- building blocks of networks, float
- * ---------------------------------------------------------------------- */
+/* ---- building blocks of networks, float ---------------------------------------------------------------- */
 
 /* y = x / sqrt(mean(x^2) + eps) over one axis, times weight (axis size) unless NULL. Zhang & Sennrich 2019.
  */
@@ -166,8 +162,7 @@ REEL_API reel_tensor *reel_scaled_dot_product_attention(reel_context *ctx, reel_
  * Element i (row-major) uses word i % 4 of block i / 4 of the draw. */
 REEL_API reel_tensor *reel_dropout(reel_context *ctx, reel_tensor *x, double p, reel_draw draw);
 
-/* ---- losses: one value per row, float logits; the caller sums or averages
- * ------------------------------------ */
+/* ---- losses: one value per row, float logits; the caller sums or averages ------------------------------ */
 
 enum { REEL_IGNORE_LABEL = -100 };
 
