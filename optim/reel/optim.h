@@ -1,13 +1,14 @@
 /* Training: arenas of parameters, optimizers with EMA, sign-SGD for sparse tables, the learning rate.
  *
  *     reel_parameters *params = reel_parameters_new(ctx, REEL_F32);
- *     reel_parameter(params, &net->weight, "net.weight", REEL_SHAPE(out, in),
- * reel_init_truncated_normal(std)); reel_parameter(params, &net->bias, "net.bias", REEL_SHAPE(out),
- * reel_init_zeros()); reel_parameters_build(params);                                  // net->weight is a
- * tensor from here on reel_optimizer *optimizer = reel_optimizer_new(params, &options); for (int64_t step =
- * 1; step <= steps; step++) { reel_backward(ctx, loss_of(ctx, net, batch)); reel_optimizer_step(optimizer,
- * reel_cosine_lr(step, lr, warmup_steps, steps, min_ratio)); status = reel_tape_reset(ctx); // the first
- * error of the step
+ *     reel_parameter(params, &net->weight, "weight", REEL_SHAPE(out, in), reel_init_truncated_normal(std));
+ *     reel_parameter(params, &net->bias, "bias", REEL_SHAPE(out), reel_init_zeros());
+ *     reel_parameters_build(params); // net->weight is a tensor from here on
+ *     reel_optimizer *optimizer = reel_optimizer_new(params, &options);
+ *     for (int64_t step = 1; step <= steps; step++) {
+ *         reel_backward(ctx, loss_of(ctx, net, batch));
+ *         reel_optimizer_step(optimizer, reel_cosine_lr(step, lr, warmup_steps, steps, min_ratio));
+ *         status = reel_tape_reset(ctx); // the first error of the step
  *     }
  *
  * Errors are the context's: the first is kept, and after it every function here does nothing. */
