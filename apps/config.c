@@ -40,6 +40,7 @@ static const config_word config_output_words[] = {CONFIG_OUTPUTS(WORD_ROW)};
 #define RULE_STRING            {.kind = CONFIG_STRING, .nullable = true}
 #define RULE_LIST              {.kind = CONFIG_LIST}
 #define RULE_INTS(a, b)        {.kind = CONFIG_INTS, .low = a, .high = b}
+#define RULE_PERIOD(a, b)      {.kind = CONFIG_PERIOD, .low = a, .high = b, .nullable = true}
 #define RULE_WORD(t)           {.kind = CONFIG_WORD, .words = t##_words, .word_count = COUNT_OF(t##_words)}
 #define RULE_WORDS(t)          {.kind = CONFIG_WORDS, .words = t##_words, .word_count = COUNT_OF(t##_words)}
 #define RULE_EVALUATORS        {.kind = CONFIG_EVALUATORS}
@@ -75,6 +76,17 @@ const char *config_default_text(const config_key *key, config_model model) {
             return default_rows[model][i];
     }
     return key->default_text;
+}
+
+bool config_is_changeable(const config_key *key) {
+#define NAME(key) #key,
+    static const char *const names[] = {CONFIG_CHANGEABLE_KEYS(NAME)};
+#undef NAME
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (strcmp(key->name, names[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 static const config_key *find_key(const char *name) {

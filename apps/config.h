@@ -50,6 +50,11 @@ typedef struct config_ints {
     int64_t *items;
 } config_ints;
 
+/* One of the two, or neither: never. */
+typedef struct config_period {
+    int64_t steps, minutes;
+} config_period;
+
 typedef struct config_evaluators {
     size_t count;
     struct config_evaluator *items;
@@ -63,6 +68,7 @@ typedef struct config_evaluators {
 #define CONFIG_C_STRING                 char *
 #define CONFIG_C_LIST                   config_strings
 #define CONFIG_C_INTS(low, high)        config_ints
+#define CONFIG_C_PERIOD(low, high)      config_period
 #define CONFIG_C_WORD(type)             type
 #define CONFIG_C_WORDS(type)            uint32_t
 #define CONFIG_C_EVALUATORS             config_evaluators
@@ -100,6 +106,11 @@ reel_status train_config_load(train_config *config, const char *path, int argume
  * train_config_json write: JSON is YAML. */
 reel_status train_config_parse(train_config *config, const char *name, const char *text, size_t bytes,
                                int argument_count, char *const *arguments, reel_error *error);
+
+/* Refuses with ARGUMENT, naming key and values, a configuration that does not continue a run begun with
+ * another: they may differ in CONFIG_CHANGEABLE_KEYS alone. `name` stands in the error. */
+reel_status train_config_continues(const train_config *config, const train_config *begun, const char *name,
+                                   reel_error *error);
 
 /* The model that it configures, but for the sizes that the data decide, which are left 0. */
 reel_model_config train_config_model(const train_config *config);

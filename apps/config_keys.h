@@ -13,6 +13,7 @@
  *     STRING                  char *, NULL when the key is null
  *     LIST                    config_strings
  *     INTS(low, high)         config_ints, each within low .. high
+ *     PERIOD(low, high)       config_period: steps `500` or minutes `10min`, each within low .. high, or null
  *     WORD(type)              one word of an enumeration below
  *     WORDS(type)             a set of such words: bit i stands for the i-th
  *     EVALUATORS              config_evaluators, each a map of CONFIG_EVALUATOR_KEYS
@@ -112,6 +113,10 @@
       "test examples per evaluation, the first so many of each set; 0: all")                                 \
     X(checkpoint_every_eval,   BOOL,                                  "True",                                \
       "save weights after every evaluation and not only at the end")                                         \
+    X(checkpoint_every,        PERIOD(1, 1000000000),                 "null",                                \
+      "besides, save weights and state after every so many steps, 500, or minutes, 10min; null: off")        \
+    X(keep_checkpoints,        INT_OR_NULL(1, 1000000000),            "null",                                \
+      "keep the last so many step_N files and the one that solved most test puzzles; null: keep all")        \
     X(eval_save_outputs,       WORDS(config_output),                  "[]",                                  \
       "what each evaluation saves of its last supervision step, as step_N_all_preds/NAME.npy")               \
     X(num_aug,                 INT_OR_NULL(0, 1000000000),            "null",                                \
@@ -163,7 +168,16 @@
     X(checkpoint_path,         STRING,                                "null",                                \
       "published name of run_dir")                                                                           \
     X(load_checkpoint,         STRING,                                "null",                                \
-      "weights to start from")
+      "weights to start from")                                                                               \
+    X(resume,                  STRING,                                "null",                                \
+      "auto: continue the run in run_dir, begin it where there is none; DIR: continue the run in DIR, with " \
+      "its own configuration where no file is given")
+
+/* Keys that a run may change when it continues, since they change neither weights nor results: what it is
+ * called, who computes it, how long, and what is kept and shown of it. C(key) */
+#define CONFIG_CHANGEABLE_KEYS(C)                                                                            \
+    C(project_name) C(run_name) C(run_dir) C(checkpoint_path) C(resume) C(device) C(threads) C(max_steps)    \
+    C(checkpoint_every_eval) C(checkpoint_every) C(keep_checkpoints) C(eval_save_outputs) C(profile) C(demo)
 
 #define CONFIG_ARCH_KEYS(X)                                                                                  \
     X(name, WORD(config_model), "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",                 \

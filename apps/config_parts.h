@@ -41,6 +41,7 @@ typedef enum config_kind {
     CONFIG_STRING,
     CONFIG_LIST,
     CONFIG_INTS,
+    CONFIG_PERIOD,
     CONFIG_WORD,
     CONFIG_WORDS,
     CONFIG_EVALUATORS,
@@ -55,7 +56,7 @@ typedef struct config_word {
 typedef struct config_rule {
     config_kind kind;
     bool nullable;
-    double low, high;         /* INT, INTS, FLOAT */
+    double low, high;         /* INT, INTS, PERIOD, FLOAT */
     const config_word *words; /* WORD, WORDS: words[enumerator], then other spellings */
     size_t word_count;
 } config_rule;
@@ -77,6 +78,9 @@ const char *config_default_text(const config_key *key, config_model model);
 extern const config_key config_evaluator_keys[];
 extern const size_t config_evaluator_key_count;
 
+/* Whether it is one of CONFIG_CHANGEABLE_KEYS. */
+bool config_is_changeable(const config_key *key);
+
 /* Frees what the fields of `keys` hold in the struct at `fields`. */
 void config_free_fields(void *fields, const config_key *keys, size_t count);
 
@@ -95,6 +99,12 @@ enum { CONFIG_RANGE_BYTES = 64 };
 
 /* "1 to 65536": the range of an INT or FLOAT. Returns out. */
 const char *config_range(char out[static CONFIG_RANGE_BYTES], const config_rule *rule);
+
+/* ---- text (config_text.c) ---------------------------------------------------------------------------- */
+
+/* The value of a key, or all but the changeable ones, as JSON to be freed by free(); NULL without memory. */
+char *config_value_json(const train_config *config, const config_key *key);
+char *config_essence_json(const train_config *config);
 
 /* ---- errors (config_value.c) ------------------------------------------------------------------------- */
 

@@ -149,12 +149,7 @@ static char *project_name_of(const char *data) {
 /* "trm-mlp_t-h512-seed0-1a2b3c4d". The published code draws a name by chance; one made from the configuration
  * finds its run again. What changes neither weights nor results does not change the name. */
 static char *run_name_of(const train_config *config) {
-    train_config essence = *config;
-    essence.threads = 0;                  /* the same run, with more hands ... */
-    essence.max_steps = CONFIG_ALL_STEPS; /* ... or for longer */
-    essence.demo = essence.profile = false;
-    essence.project_name = essence.run_dir = essence.checkpoint_path = NULL;
-    char *const dump = train_config_json(&essence);
+    char *const dump = config_essence_json(config);
     if (!dump)
         return NULL;
     char name[96];
@@ -203,4 +198,33 @@ reel_status config_complete(train_config *config, const char *name, reel_error *
         complete &= (config->checkpoint_path = strdup(config->run_dir)) != NULL;
     return complete ? REEL_OK
                     : reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory left to name the run", name);
+}
+
+/* ---- continuing -------------------------------------------------------------------------------------- */
+
+static reel_status compare_values(const train_config *config, const train_config *begun,
+                                  const config_key *key, const char *name, reel_error *error) {
+    char *const now = config_value_json(config, key), *const then = config_value_json(begun, key);
+    reel_status status = REEL_OK;
+    if (!now || !then) {
+        status = reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory left to compare it", name);
+    } else if (strcmp(now, then) != 0) {
+        char new_value[CONFIG_QUOTE_BYTES], old_value[CONFIG_QUOTE_BYTES];
+        status = reel_fail(error, REEL_ERROR_ARGUMENT,
+                           "%s: begun with %s %s, which cannot become %s when it continues", name, key->name,
+                           config_quote(old_value, then), config_quote(new_value, now));
+    }
+    free(now);
+    free(then);
+    return status;
+}
+
+reel_status train_config_continues(const train_config *config, const train_config *begun, const char *name,
+                                   reel_error *error) {
+    reel_status status = REEL_OK;
+    for (size_t i = 0; i < config_key_count && status == REEL_OK; i++) {
+        if (!config_is_changeable(&config_keys[i]))
+            status = compare_values(config, begun, &config_keys[i], name, error);
+    }
+    return status;
 }

@@ -30,6 +30,14 @@ static cJSON *int_value(int64_t value, const config_rule *rule) {
     return cJSON_CreateRaw(text);
 }
 
+static cJSON *period_value(const config_period *period) {
+    char text[32];
+    if (period->minutes == 0)
+        return int_value(period->steps, &(config_rule){.nullable = true, .low = 1});
+    snprintf(text, sizeof text, "%" PRId64 "min", period->minutes);
+    return cJSON_CreateString(text);
+}
+
 /* Adds an item, NULL without memory, to an array; without memory the array goes, too. */
 static bool add_item(cJSON **array, cJSON *item) {
     if (*array && cJSON_AddItemToArray(*array, item))
@@ -102,6 +110,8 @@ static cJSON *value_of(const void *fields, const config_key *key) {
         return list_value(field);
     case CONFIG_INTS:
         return ints_value(field, &key->rule);
+    case CONFIG_PERIOD:
+        return period_value(field);
     case CONFIG_WORD:
         memcpy(&enumerator, field, sizeof enumerator);
         return cJSON_CreateString(key->rule.words[enumerator].word);
@@ -128,10 +138,14 @@ static cJSON *object_of(cJSON *root, const char *name, const char **word) {
     return object;
 }
 
-static cJSON *tree_of(const train_config *config) {
+typedef enum config_part { ALL_KEYS, ESSENCE } config_part;
+
+static cJSON *tree_of(const train_config *config, config_part part) {
     cJSON *const root = cJSON_CreateObject();
     for (size_t i = 0; root && i < config_key_count; i++) {
         const char *word;
+        if (part == ESSENCE && config_is_changeable(&config_keys[i]))
+            continue;
         cJSON *const object = object_of(root, config_keys[i].name, &word);
         cJSON *const value = value_of(config, &config_keys[i]);
         if (!object || !cJSON_AddItemToObject(object, word, value)) {
@@ -154,11 +168,23 @@ static char *finish(FILE *out, char *const *text) {
 
 /* ---- JSON, YAML -------------------------------------------------------------------------------------- */
 
-char *train_config_json(const train_config *config) {
-    cJSON *const tree = tree_of(config);
+/* The tree, NULL without memory, as one line; deletes it. */
+static char *print(cJSON *tree) {
     char *const text = tree ? cJSON_PrintUnformatted(tree) : NULL;
     cJSON_Delete(tree);
     return text;
+}
+
+char *train_config_json(const train_config *config) {
+    return print(tree_of(config, ALL_KEYS));
+}
+
+char *config_essence_json(const train_config *config) {
+    return print(tree_of(config, ESSENCE));
+}
+
+char *config_value_json(const train_config *config, const config_key *key) {
+    return print(value_of(config, key));
 }
 
 /* Writes an object's members at an indentation. Values other than maps look the same in YAML as in JSON. */
@@ -182,7 +208,7 @@ static bool write_members(FILE *out, const cJSON *object, int indentation) {
 char *train_config_yaml(const train_config *config) {
     char *text = NULL;
     size_t bytes = 0;
-    cJSON *const tree = tree_of(config);
+    cJSON *const tree = tree_of(config, ALL_KEYS);
     FILE *const out = tree ? open_memstream(&text, &bytes) : NULL;
     if (out) {
         const bool complete = write_members(out, tree, 0);

@@ -76,6 +76,8 @@ static reel_status expected(const conversion *c, const char *what, const config_
     return refuse(c, "expected %s, got '%s'", what, config_quote(quoted, got->text));
 }
 
+enum { DIGITS_MAX = 18 }; /* of a number that an int64_t surely holds */
+
 /* ---- bool, numbers ----------------------------------------------------------------------------------- */
 
 static reel_status to_bool(const conversion *c, bool *field) {
@@ -164,6 +166,25 @@ static reel_status to_int(const conversion *c, int64_t *field) {
     if (status == REEL_OK)
         *field = (int64_t)value; /* exact: rules stay below 2^53 */
     return status;
+}
+
+/* 500 or 10min */
+static reel_status to_period(const conversion *c, config_period *field) {
+    static const char unit[] = "min";
+    if (config_is_null(c->node)) /* the field is zero already */
+        return REEL_OK;
+    const char *const text = c->node->kind == CONFIG_NODE_SCALAR ? c->node->text : "";
+    const size_t digits = (size_t)(skip_digits(text) - text);
+    const bool in_minutes = strcmp(text + digits, unit) == 0;
+    if (digits == 0 || digits > DIGITS_MAX || text[0] == '0' || (text[digits] && !in_minutes))
+        return expected(c, "a number of steps such as 500, or of minutes such as 10min", c->node);
+    const int64_t value = strtoll(text, NULL, 10);
+    if (value > (int64_t)c->key->rule.high) {
+        char quoted[CONFIG_QUOTE_BYTES], range[CONFIG_RANGE_BYTES];
+        return refuse(c, "%s is outside %s", config_quote(quoted, text), config_range(range, &c->key->rule));
+    }
+    *(in_minutes ? &field->minutes : &field->steps) = value;
+    return REEL_OK;
 }
 
 /* ---- text -------------------------------------------------------------------------------------------- */
@@ -384,6 +405,8 @@ reel_status config_convert(void *fields, const config_key *key, const config_nod
         return to_list(&c, field);
     case CONFIG_INTS:
         return to_ints(&c, field);
+    case CONFIG_PERIOD:
+        return to_period(&c, field);
     case CONFIG_WORD:
         return to_word(&c, field);
     case CONFIG_WORDS:
