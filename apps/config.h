@@ -112,6 +112,10 @@ reel_status train_config_parse(train_config *config, const char *name, const cha
 reel_status train_config_continues(const train_config *config, const train_config *begun, const char *name,
                                    reel_error *error);
 
+/* Gives the run its folder, which both of its names name, and forgets `resume`: whether a run was continued
+ * must not show in what it writes. False without memory. */
+bool train_config_settle(train_config *config, const char *run_dir);
+
 /* The model that it configures, but for the sizes that the data decide, which are left 0. */
 reel_model_config train_config_model(const train_config *config);
 

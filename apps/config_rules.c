@@ -228,3 +228,19 @@ reel_status train_config_continues(const train_config *config, const train_confi
     }
     return status;
 }
+
+bool train_config_settle(train_config *config, const char *run_dir) {
+    char *const names[] = {strdup(run_dir), strdup(run_dir)};
+    if (!names[0] || !names[1]) {
+        free(names[0]);
+        free(names[1]);
+        return false;
+    }
+    free(config->run_dir);
+    free(config->checkpoint_path);
+    free(config->resume);
+    config->run_dir = names[0];
+    config->checkpoint_path = names[1];
+    config->resume = NULL;
+    return true;
+}

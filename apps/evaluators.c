@@ -8,6 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Votes as bytes. */
+struct evaluators_votes {
+    uint8_t *bytes;
+    size_t size;
+};
+
 reel_status evaluators_open(evaluators *e, const config_evaluators *wanted, const reel_dataset *test,
                             reel_error *error) {
     *e = (evaluators){.wanted = wanted};
@@ -17,7 +23,8 @@ reel_status evaluators_open(evaluators *e, const config_evaluators *wanted, cons
         return reel_fail(error, REEL_ERROR_ARGUMENT,
                          "evaluators: there are no test data; give data_paths_test, or evaluators: []");
     e->votes = calloc(wanted->count, sizeof *e->votes);
-    if (!e->votes)
+    e->before = calloc(wanted->count, sizeof *e->before);
+    if (!e->votes || !e->before)
         return reel_fail(error, REEL_ERROR_MEMORY, "no memory for evaluators");
     reel_status status = REEL_OK;
     for (size_t i = 0; i < wanted->count && status == REEL_OK; i++)
@@ -28,15 +35,33 @@ reel_status evaluators_open(evaluators *e, const config_evaluators *wanted, cons
 void evaluators_free(evaluators *e) {
     for (size_t i = 0; e->votes && i < e->wanted->count; i++)
         reel_arc_vote_free(e->votes[i]);
+    for (size_t i = 0; e->before && i < e->wanted->count; i++)
+        free(e->before[i].bytes);
     free(e->votes);
+    free(e->before);
     *e = (evaluators){0};
 }
 
-void evaluators_begin(evaluators *e) {
-    for (size_t i = 0; e->votes && i < e->wanted->count; i++) {
-        if (!e->wanted->items[i].aggregated_voting)
+reel_status evaluators_begin(evaluators *e, reel_error *error) {
+    reel_status status = REEL_OK;
+    for (size_t i = 0; e->votes && i < e->wanted->count && status == REEL_OK; i++) {
+        struct evaluators_votes *const before = &e->before[i];
+        free(before->bytes);
+        before->bytes = NULL;
+        status = reel_arc_vote_save(e->votes[i], &before->bytes, &before->size, error);
+        if (status == REEL_OK && !e->wanted->items[i].aggregated_voting)
             reel_arc_vote_clear(e->votes[i]);
     }
+    return status;
+}
+
+reel_status evaluators_undo(evaluators *e, reel_error *error) {
+    reel_status status = REEL_OK;
+    for (size_t i = 0; e->votes && i < e->wanted->count && status == REEL_OK; i++) {
+        if (e->before[i].bytes)
+            status = reel_arc_vote_load(e->votes[i], e->before[i].bytes, e->before[i].size, error);
+    }
+    return status;
 }
 
 reel_status evaluators_add(evaluators *e, const evaluate_example *example, reel_error *error) {

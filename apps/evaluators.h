@@ -10,7 +10,8 @@
 
 typedef struct evaluators {
     const config_evaluators *wanted;
-    reel_arc_vote **votes; /* one for each; they gather over all evaluations of the run */
+    reel_arc_vote **votes;           /* one for each; they gather over all evaluations of the run */
+    struct evaluators_votes *before; /* the present evaluation, one for each */
 } evaluators;
 
 /* Makes ready for the test data, NULL for none: what they cannot score is refused. Ends with evaluators_free,
@@ -20,7 +21,9 @@ reel_status evaluators_open(evaluators *e, const config_evaluators *wanted, cons
 void evaluators_free(evaluators *e);
 
 /* Begins an evaluation: forgets the votes of earlier ones where aggregated_voting is off. */
-void evaluators_begin(evaluators *e);
+reel_status evaluators_begin(evaluators *e, reel_error *error);
+/* Brings back the votes that were before the evaluation begun last. */
+reel_status evaluators_undo(evaluators *e, reel_error *error);
 reel_status evaluators_add(evaluators *e, const evaluate_example *example, reel_error *error);
 
 /* Ends an evaluation: adds "ARC/pass@1" and so on to the line and writes, as published,

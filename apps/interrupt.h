@@ -2,7 +2,8 @@
 #ifndef INTERRUPT_H
 #define INTERRUPT_H
 
-/* From here on SIGINT and SIGTERM are caught; a terminal is told what is done then, "saving". Also makes a
+/* From here on SIGINT, SIGTERM and SIGHUP are caught, the last one unless it is ignored, as below nohup; a
+ * terminal is told what is done then, "saving". Also makes a
  * vanished terminal and a file size limit errors of the write that meets them, and not the end of the
  * program. */
 void interrupt_watch(const char *promise);

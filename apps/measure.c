@@ -41,9 +41,11 @@ static reel_status evaluate_all(tally *to, reel_error *error) {
                           .examples = t->test_data->total_examples,
                           .mode = REEL_ACT_EVALUATE,
                           .wants_logits = wants(t, CONFIG_OUTPUT_LOGITS)};
-    evaluators_begin(&t->evaluators);
+    reel_status status = evaluators_begin(&t->evaluators, error);
+    if (status != REEL_OK)
+        return status;
     trainer_swap_ema(t);
-    const reel_status status = evaluate(&e, count, to, error);
+    status = evaluate(&e, count, to, error);
     trainer_swap_ema(t);
     return status;
 }
@@ -92,19 +94,30 @@ static void say_results(progress *p, const trainer *t, const metrics *of_sets, d
     }
 }
 
-reel_status measure(trainer *t, run *r, progress *p, reel_error *error) {
+static double exact_accuracy(const metrics *of_sets, int count) {
+    metrics all = {0};
+    for (int i = 0; i < count; i++) {
+        for (int k = 0; k < REEL_METRIC_KINDS; k++)
+            all.sums[k] += of_sets[i].sums[k];
+    }
+    return metrics_mean(&all, REEL_METRIC_EXACT_ACCURACY);
+}
+
+reel_status measure(trainer *t, run *r, progress *p, measurement *result, reel_error *error) {
     metrics of_sets[REEL_DATASET_MAX_SETS] = {0};
-    if (!t->test_data)
-        return REEL_OK;
+    *result = (measurement){0};
     const double begin = trainer_clock();
     tally to = {.trainer = t, .progress = p, .of_sets = of_sets};
     reel_status status = open_outputs(&to.outputs, t, r, error);
     if (status == REEL_OK)
         status = evaluate_all(&to, error);
-    if (status == REEL_OK && !interrupt_signal())
+    const bool is_whole = status == REEL_OK && !interrupt_signal(); /* asked once: one may come any moment */
+    if (is_whole)
         status = eval_outputs_commit(&to.outputs, error);
     eval_outputs_discard(&to.outputs);
-    if (status != REEL_OK || interrupt_signal()) /* what an interruption leaves is no result */
+    if (!is_whole && status == REEL_OK)
+        return evaluators_undo(&t->evaluators, error);
+    if (status != REEL_OK)
         return status;
     const metrics_event event = {
         .step = t->step, .seconds = t->seconds, .duration_seconds = trainer_clock() - begin};
@@ -114,5 +127,7 @@ reel_status measure(trainer *t, run *r, progress *p, reel_error *error) {
     if (status != REEL_OK)
         return status;
     say_results(p, t, of_sets, event.duration_seconds);
+    *result = (measurement){.is_complete = true,
+                            .exact_accuracy = exact_accuracy(of_sets, t->test_data->set_count)};
     return run_log(r, &line, error);
 }

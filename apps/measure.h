@@ -6,9 +6,14 @@
 #include "run.h"
 #include "trainer.h"
 
+typedef struct measurement {
+    bool is_complete;
+    double exact_accuracy; /* of all test sets together */
+} measurement;
+
 /* Measures the weights, their moving average where one is kept, with the puzzle embeddings as they are, on
  * every test set, and runs the evaluators. Logs and shows what it found, and writes what eval_save_outputs
- * names. Does nothing without test data. A signal ends it early: what an interruption leaves is no result. */
-reel_status measure(trainer *t, run *r, progress *p, reel_error *error);
+ * names. A signal ends it early: what an interruption leaves is no result and counts no votes. */
+reel_status measure(trainer *t, run *r, progress *p, measurement *result, reel_error *error);
 
 #endif

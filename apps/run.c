@@ -2,11 +2,11 @@
 
 #include "checkpoint.h"
 #include "interrupt.h"
+#include "run_files.h"
 
 #include <reel/atomic_file.h>
 #include <reel/folders.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,9 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { NEW_FILE_MODE = 0666 }; /* less the umask */
+enum {
+    NEW_FILE_MODE = 0666, /* less the umask */
+    STATES_KEPT = 2,      /* the second for a disk that tore the first */
+};
 
 static const char metrics_name[] = "metrics.jsonl", config_name[] = "all_config.yaml";
 
@@ -24,57 +28,28 @@ static reel_status fail_io(reel_error *error, const char *path, int cause) {
     return reel_fail(error, REEL_ERROR_IO, "%s: %s", path, strerror(cause));
 }
 
-/* folder/name, or an error where that is longer than a path may be. */
-static reel_status path_in(char out[static PATH_MAX], const char *folder, const char *name,
-                           reel_error *error) {
-    if ((size_t)snprintf(out, PATH_MAX, "%s/%s", folder, name) < PATH_MAX)
-        return REEL_OK;
-    return fail_io(error, folder, ENAMETOOLONG);
-}
+/* ---- both kinds of beginning ------------------------------------------------------------------------- */
 
-/* ---- beginning --------------------------------------------------------------------------------------- */
-
-static bool is_weights(const char *name) {
-    int end = 0;
-    int64_t step;
-    return sscanf(name, "step_%" SCNd64 ".safetensors%n", &step, &end) == 1 && end > 0 && !name[end];
-}
-
-reel_status run_check_folder(const char *folder, reel_error *error) {
-    DIR *const listing = opendir(folder);
-    if (!listing)
-        return errno == ENOENT ? REEL_OK : fail_io(error, folder, errno);
-    reel_status status = REEL_OK;
-    for (const struct dirent *e; status == REEL_OK && (e = readdir(listing));) {
-        if (is_weights(e->d_name))
-            status = reel_fail(error, REEL_ERROR_STATE,
-                               "%s holds a run already (%s); name another with run_dir=, or remove it",
-                               folder, e->d_name);
-    }
-    closedir(listing);
-    return status;
-}
-
-/* Opens metrics.jsonl, empty. Its lock says that a process trains here. */
-static reel_status begin_metrics(run *r, reel_error *error) {
+/* Opens metrics.jsonl, made where it is missing. Its lock says that a process trains here. */
+static reel_status open_metrics(run *r, reel_error *error) {
     char path[PATH_MAX];
-    const reel_status status = path_in(path, r->folder, metrics_name, error);
+    struct stat facts;
+    const reel_status status = run_path(path, r->folder, metrics_name, error);
     if (status != REEL_OK)
         return status;
-    r->metrics = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, NEW_FILE_MODE);
+    r->metrics = open(path, O_RDWR | O_CREAT | O_CLOEXEC, NEW_FILE_MODE);
     if (r->metrics < 0)
         return fail_io(error, path, errno);
-    if (flock(r->metrics, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        close(r->metrics);
-        r->metrics = -1; /* nothing here is ours */
-        return reel_fail(error, REEL_ERROR_STATE, "%s: another process is training here", r->folder);
-    }
-    return ftruncate(r->metrics, 0) == 0 ? REEL_OK : fail_io(error, path, errno);
+    if (flock(r->metrics, LOCK_EX | LOCK_NB) == 0 && fstat(r->metrics, &facts) == 0 && facts.st_nlink > 0)
+        return REEL_OK;
+    close(r->metrics); /* locked, or just removed, by somebody else: nothing here is ours */
+    r->metrics = -1;
+    return reel_fail(error, REEL_ERROR_STATE, "%s: another process is training here", r->folder);
 }
 
 static reel_status write_config(const run *r, const train_config *config, reel_error *error) {
     char path[PATH_MAX];
-    reel_status status = path_in(path, r->folder, config_name, error);
+    reel_status status = run_path(path, r->folder, config_name, error);
     char *const text = status == REEL_OK ? train_config_yaml(config) : NULL;
     if (text) {
         interrupt_hold();
@@ -87,17 +62,156 @@ static reel_status write_config(const run *r, const train_config *config, reel_e
     return status;
 }
 
+/* Cuts metrics.jsonl to its first `bytes`, behind which it goes on. */
+static reel_status cut_metrics(const run *r, int64_t bytes, reel_error *error) {
+    char path[PATH_MAX];
+    const reel_status status = run_path(path, r->folder, metrics_name, error);
+    if (status != REEL_OK)
+        return status;
+    return ftruncate(r->metrics, bytes) == 0 && lseek(r->metrics, bytes, SEEK_SET) == bytes
+               ? REEL_OK
+               : fail_io(error, path, errno);
+}
+
+/* ---- a new run --------------------------------------------------------------------------------------- */
+
+static reel_status check_free_of(const char *folder, run_file kind, const char *advice, reel_error *error) {
+    run_steps steps;
+    char path[PATH_MAX];
+    reel_status status = run_list(&steps, folder, kind, error);
+    if (status == REEL_OK && steps.count > 0)
+        status = run_file_path(path, folder, kind, steps.items[0], error);
+    if (status == REEL_OK && steps.count > 0)
+        status = reel_fail(error, REEL_ERROR_STATE,
+                           "%s holds a run already (%s); %sname another with run_dir=, "
+                           "or remove it",
+                           folder, path + strlen(folder) + 1, advice);
+    free(steps.items);
+    return status;
+}
+
+reel_status run_check_folder(const char *folder, reel_error *error) {
+    const reel_status status = check_free_of(folder, RUN_STATE, "continue it with resume=auto, ", error);
+    return status == REEL_OK ? check_free_of(folder, RUN_WEIGHTS, "", error) : status;
+}
+
 reel_status run_begin(run *r, const train_config *config, reel_error *error) {
     *r = RUN_NONE;
     r->folder = config->run_dir;
+    r->is_new = true;
+    r->saved_at = trainer_clock();
     int made = 0;
     reel_status status = reel_make_folders(r->folder, &made, error);
     r->made_folder = made;
     if (status == REEL_OK)
-        status = begin_metrics(r, error);
-    if (status == REEL_OK)
-        status = write_config(r, config, error);
+        status = open_metrics(r, error);
+    if (status != REEL_OK)
+        return status;
+    status = run_check_folder(r->folder, error); /* now that nobody else can change it */
+    if (status != REEL_OK) {
+        close(r->metrics);
+        r->metrics = -1;
+        return status;
+    }
+    run_sweep(r->folder);
+    status = cut_metrics(r, 0, error);
+    return status == REEL_OK ? write_config(r, config, error) : status;
+}
+
+/* ---- a run to continue ------------------------------------------------------------------------------- */
+
+/* Opens the newest state that is whole. */
+static reel_status open_newest(const run *r, const run_steps *steps, run_state *state, reel_error *error) {
+    reel_status status = REEL_OK;
+    for (size_t i = 0; i < steps->count; i++) {
+        char path[PATH_MAX];
+        status = run_file_path(path, r->folder, RUN_STATE, steps->items[i], error);
+        if (status == REEL_OK)
+            status = run_state_open(state, path, error);
+        if (status != REEL_ERROR_FORMAT && status != REEL_ERROR_DTYPE)
+            return status;
+        if (i + 1 < steps->count)
+            fprintf(stderr, "trm_train: %s; trying the state before it\n", error->message);
+    }
     return status;
+}
+
+reel_status run_find(run *r, const char *folder, run_state *state, reel_error *error) {
+    *r = RUN_NONE;
+    r->folder = folder;
+    run_steps steps;
+    reel_status status = run_list(&steps, folder, RUN_STATE, error);
+    if (status != REEL_OK || steps.count == 0)
+        return status;
+    free(steps.items);
+    status = open_metrics(r, error);
+    if (status == REEL_OK)
+        status = run_list(&steps, folder, RUN_STATE, error); /* again, now that nobody writes there */
+    if (status != REEL_OK)
+        return status;
+    status = open_newest(r, &steps, state, error);
+    free(steps.items);
+    return status;
+}
+
+reel_status run_load(run *r, trainer *t, const run_state *state, reel_error *error) {
+    const reel_status status = run_state_load(state, t, error);
+    if (status != REEL_OK)
+        return status;
+    r->record = state->record;
+    r->state_step = t->step;
+    r->saved_at = trainer_clock();
+    if (run_file_path(r->saved, r->folder, RUN_WEIGHTS, t->step, NULL) == REEL_OK &&
+        access(r->saved, F_OK) == 0)
+        r->saved_step = t->step;
+    return REEL_OK;
+}
+
+/* The beginning of metrics.jsonl that belongs to the state. */
+typedef struct logged {
+    int64_t lines, bytes;
+    double seconds; /* of training, as its last line says */
+} logged;
+
+static logged read_logged(const run *r, const char *path) {
+    static const char key[] = "\"seconds\":";
+    logged l = {0};
+    char *line = NULL;
+    size_t room = 0;
+    FILE *const file = fopen(path, "r");
+    while (file && l.lines < r->record.metrics_lines) {
+        const ssize_t bytes = getline(&line, &room, file);
+        if (bytes <= 0 || line[bytes - 1] != '\n')
+            break;
+        const char *const seconds = strstr(line, key);
+        l.lines++;
+        l.bytes += bytes;
+        l.seconds = seconds ? strtod(seconds + strlen(key), NULL) : 0;
+    }
+    free(line);
+    if (file)
+        fclose(file);
+    return l;
+}
+
+reel_status run_continue(run *r, trainer *t, reel_error *error) {
+    char path[PATH_MAX];
+    reel_status status = run_path(path, r->folder, metrics_name, error);
+    if (status != REEL_OK)
+        return status;
+    const logged l = read_logged(r, path);
+    if (l.lines < r->record.metrics_lines) /* somebody took them away; the weights are what matters */
+        fprintf(stderr,
+                "trm_train: %s: only %" PRId64 " of the %" PRId64 " lines before step %" PRId64
+                " are there\n",
+                path, l.lines, r->record.metrics_lines, r->record.step);
+    status = cut_metrics(r, l.bytes, error);
+    if (status != REEL_OK)
+        return status;
+    r->record.metrics_lines = l.lines;
+    t->seconds = l.seconds;
+    run_sweep(r->folder);
+    return write_config(r, t->config, error);
 }
 
 /* ---- while it runs ----------------------------------------------------------------------------------- */
@@ -114,19 +228,19 @@ reel_status run_log(run *r, const metrics_line *line, reel_error *error) {
             char path[PATH_MAX];
             if (before >= 0 && ftruncate(r->metrics, before) == 0)
                 lseek(r->metrics, before, SEEK_SET);
-            return path_in(path, r->folder, metrics_name, error) == REEL_OK ? fail_io(error, path, cause)
-                                                                            : REEL_ERROR_IO;
+            return run_path(path, r->folder, metrics_name, error) == REEL_OK ? fail_io(error, path, cause)
+                                                                             : REEL_ERROR_IO;
         }
     }
+    r->record.metrics_lines++;
     return REEL_OK;
 }
 
-reel_status run_save(run *r, trainer *t, reel_error *error) {
+reel_status run_save_weights(run *r, trainer *t, reel_error *error) {
     if (r->saved_step == t->step)
         return REEL_OK;
-    char name[64], path[PATH_MAX];
-    snprintf(name, sizeof name, "step_%" PRId64 ".safetensors", t->step);
-    reel_status status = path_in(path, r->folder, name, error);
+    char path[PATH_MAX];
+    reel_status status = run_file_path(path, r->folder, RUN_WEIGHTS, t->step, error);
     if (status == REEL_OK)
         status = checkpoint_save(t, path, error);
     if (status == REEL_OK) {
@@ -136,21 +250,64 @@ reel_status run_save(run *r, trainer *t, reel_error *error) {
     return status;
 }
 
+/* A state counts on the metrics before it. */
+static reel_status save_state(run *r, trainer *t, reel_error *error) {
+    char path[PATH_MAX];
+    reel_status status = run_path(path, r->folder, metrics_name, error);
+    if (status == REEL_OK && fdatasync(r->metrics) != 0)
+        status = fail_io(error, path, errno);
+    if (status == REEL_OK)
+        status = run_file_path(path, r->folder, RUN_STATE, t->step, error);
+    if (status == REEL_OK)
+        status = run_state_save(t, &r->record, path, error);
+    if (status == REEL_OK) {
+        r->state_step = t->step;
+        r->saved_at = trainer_clock();
+    }
+    return status;
+}
+
+reel_status run_save(run *r, trainer *t, reel_error *error) {
+    const reel_status status = run_save_weights(r, t, error);
+    return status == REEL_OK && r->state_step != t->step ? save_state(r, t, error) : status;
+}
+
+void run_rate(run *r, int64_t step, double exact_accuracy) {
+    if (r->record.best_step > 0 && exact_accuracy < r->record.best_accuracy)
+        return;
+    r->record.best_step = step;
+    r->record.best_accuracy = exact_accuracy;
+}
+
+reel_status run_count_evaluation(run *r, trainer *t, reel_error *error) {
+    r->record.evaluated_step = t->step;
+    return r->state_step == t->step ? save_state(r, t, error) : REEL_OK;
+}
+
+void run_remove_old(const run *r, const trainer *t) {
+    const int64_t keep = t->config->keep_checkpoints;
+    if (keep > 0)
+        run_prune(r->folder, RUN_WEIGHTS, t->step, keep, r->record.best_step);
+    run_prune(r->folder, RUN_STATE, t->step, STATES_KEPT, 0);
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------- */
+
 static void remove_file(const run *r, const char *name) {
     char path[PATH_MAX];
-    reel_error too_long;
-    if (path_in(path, r->folder, name, &too_long) == REEL_OK)
+    if (run_path(path, r->folder, name, NULL) == REEL_OK)
         unlink(path);
 }
 
 void run_end(run *r, const trainer *t) {
     if (r->metrics < 0)
         return;
-    if (t->step == 0) {
+    if (r->is_new && t->step == 0) {
         remove_file(r, metrics_name);
         remove_file(r, config_name);
         if (r->made_folder)
             rmdir(r->folder);
     }
     close(r->metrics);
+    r->metrics = -1;
 }

@@ -33,6 +33,12 @@ trainer_cost trainer_spent_since(const trainer *t, const trainer_cost *before) {
                           .system_allocations = now.system_allocations - before->system_allocations};
 }
 
+void trainer_go_to_step(trainer *t, int64_t step) {
+    t->step = step - 1;
+    t->interval = reel_plan_interval(t->data, &t->plan, t->step);
+    trainer_count_step(t);
+}
+
 void trainer_count_step(trainer *t) {
     t->step++;
     const int64_t interval = reel_plan_interval(t->data, &t->plan, t->step);
@@ -114,11 +120,11 @@ static reel_optimizer *make_optimizer(reel_model *model, const train_config *c) 
 }
 
 /* What the engine holds. Its errors stay in the context; each line below does nothing after one. */
-static reel_status build_model(trainer *t, reel_error *error) {
+static reel_status build_model(trainer *t, trainer_start start, reel_error *error) {
     const train_config *const c = t->config;
     const reel_model_config config = model_config_of(c, model_sizes_of(t->data));
     t->model = reel_model_new(t->ctx, &config);
-    if (t->model && c->load_checkpoint) {
+    if (t->model && c->load_checkpoint && start == TRAINER_BEGINS) {
         const reel_status status = checkpoint_load(t->ctx, t->model, c->load_checkpoint, error);
         if (status != REEL_OK)
             return status;
@@ -133,7 +139,7 @@ static reel_status build_model(trainer *t, reel_error *error) {
 
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
-reel_status trainer_build(trainer *t, const train_config *config, reel_error *error) {
+reel_status trainer_build(trainer *t, const train_config *config, trainer_start start, reel_error *error) {
     *t = (trainer){.config = config};
     reel_status status = open_data(t, error);
     if (status == REEL_OK)
@@ -141,7 +147,7 @@ reel_status trainer_build(trainer *t, const train_config *config, reel_error *er
     if (status == REEL_OK)
         status = model_context_new(&t->ctx, config, error);
     if (status == REEL_OK)
-        status = build_model(t, error);
+        status = build_model(t, start, error);
     if (status != REEL_OK)
         trainer_free(t);
     return status;

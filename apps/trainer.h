@@ -32,10 +32,18 @@ typedef struct trainer {
     int64_t tape_bytes;     /* that the tape held when the last backward began */
 } trainer;
 
+typedef enum trainer_start {
+    TRAINER_BEGINS,
+    TRAINER_CONTINUES, /* another state will replace the weights, so that none are loaded */
+} trainer_start;
+
 /* Opens the data, builds the model, loads the weights to start from and takes all memory that is known
  * beforehand. Writes nothing. *config must outlive *t. After an error *t is all zero. */
-reel_status trainer_build(trainer *t, const train_config *config, reel_error *error);
+reel_status trainer_build(trainer *t, const train_config *config, trainer_start start, reel_error *error);
 void trainer_free(trainer *t);
+
+/* Goes to where `step` steps, 1 or more, have been counted. */
+void trainer_go_to_step(trainer *t, int64_t step);
 
 /* Counts a step that went well, and learns whether an interval or the run ends with it. */
 void trainer_count_step(trainer *t);

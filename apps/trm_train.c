@@ -101,39 +101,90 @@ static reel_status log_step(const trainer *t, run *r, const metrics *m, double s
     return run_log(r, &line, error);
 }
 
-/* Whether weights are saved and measured after this step: after every interval from min_eval_interval on, and
- * always at the end. */
-static bool evaluation_is_due(const trainer *t) {
-    const bool is_wanted = t->interval_ended && t->interval > t->config->min_eval_interval;
-    return is_wanted || t->step == t->last_step;
+/* Whether the configuration's intervals ask for an evaluation after this step. */
+static bool evaluation_is_planned(const trainer *t) {
+    return t->interval_ended && t->interval > t->config->min_eval_interval;
 }
 
-/* Weights first: measuring takes long. */
-static reel_status save_and_evaluate(trainer *t, run *r, progress *p, reel_error *error) {
+/* Whether it is time for one: also always at the end. */
+static bool evaluation_is_due(const trainer *t) {
+    return evaluation_is_planned(t) || t->step == t->last_step;
+}
+
+static bool evaluation_is_missing(const trainer *t, const run *r) {
+    return t->test_data && t->step > 0 && evaluation_is_due(t) && r->record.evaluated_step != t->step;
+}
+
+/* Whether every run of this configuration saves its weights after this step. */
+static bool checkpoint_is_planned(const trainer *t) {
+    const config_period every = t->config->checkpoint_every;
+    return (evaluation_is_planned(t) && t->config->checkpoint_every_eval) ||
+           (every.steps > 0 && t->step % every.steps == 0);
+}
+
+/* Whether it is time for that: also at the end, and when minutes have passed. */
+static bool checkpoint_is_due(const trainer *t, const run *r) {
+    const int64_t minutes = t->config->checkpoint_every.minutes;
+    return checkpoint_is_planned(t) || t->step == t->last_step ||
+           (minutes > 0 && trainer_clock() - r->saved_at >= 60.0 * (double)minutes);
+}
+
+/* What was measured belongs to the run, and a run that continues does not measure it again. But where it was
+ * measured only because max_steps ends the run here, a longer one must know nothing of it. */
+static reel_status measure_weights(trainer *t, run *r, progress *p, reel_error *error) {
+    const int64_t metrics_lines = r->record.metrics_lines;
+    measurement result;
+    reel_status status = measure(t, r, p, &result, error);
+    if (status != REEL_OK || !result.is_complete)
+        return status;
+    if (!evaluation_is_planned(t)) {
+        r->record.metrics_lines = metrics_lines;
+        status = evaluators_undo(&t->evaluators, error);
+    } else if (checkpoint_is_planned(t)) {
+        run_rate(r, t->step, result.exact_accuracy);
+    }
+    return status == REEL_OK ? run_count_evaluation(r, t, error) : status;
+}
+
+/* Weights and state first: measuring takes long. */
+static reel_status save_and_measure(trainer *t, run *r, progress *p, reel_error *error) {
+    const bool saves = checkpoint_is_due(t, r) && r->state_step != t->step;
     reel_status status = REEL_OK;
-    if (t->config->checkpoint_every_eval || t->step == t->last_step) {
+    if (saves) {
         status = run_save(r, t, error);
         if (status == REEL_OK)
             status_line_say(&p->line, "step %" PRId64 ": saved %s", t->step, r->saved);
     }
-    return status == REEL_OK ? measure(t, r, p, error) : status;
+    const bool measures = evaluation_is_missing(t, r);
+    if (status == REEL_OK && measures)
+        status = measure_weights(t, r, p, error);
+    if (status == REEL_OK && r->state_step == t->step)
+        run_remove_old(r, t);
+    return status;
 }
 
-/* Trains until the last step, an error or a signal. */
+static reel_status take_step(trainer *t, run *r, progress *p, reel_error *error) {
+    metrics m;
+    const trainer_cost before = trainer_spent(t);
+    reel_status status = train_step(t, &m, error);
+    const trainer_cost cost = trainer_spent_since(t, &before);
+    t->seconds += cost.seconds;
+    if (status == REEL_OK)
+        status = log_step(t, r, &m, cost.seconds, error);
+    if (status == REEL_OK)
+        progress_step(p, t, &m, &cost);
+    return status;
+}
+
+/* Trains until the last step, an error or a signal. A run that continues may owe an evaluation first. */
 static reel_status train(trainer *t, run *r, progress *p, reel_error *error) {
     reel_status status = REEL_OK;
+    if (evaluation_is_missing(t, r) && !interrupt_signal())
+        status = save_and_measure(t, r, p, error);
     while (status == REEL_OK && t->step < t->last_step && !interrupt_signal()) {
-        metrics m;
-        const trainer_cost before = trainer_spent(t);
-        status = train_step(t, &m, error);
-        const trainer_cost cost = trainer_spent_since(t, &before);
-        t->seconds += cost.seconds;
+        status = take_step(t, r, p, error);
         if (status == REEL_OK)
-            status = log_step(t, r, &m, cost.seconds, error);
-        if (status == REEL_OK)
-            progress_step(p, t, &m, &cost);
-        if (status == REEL_OK && evaluation_is_due(t))
-            status = save_and_evaluate(t, r, p, error);
+            status = save_and_measure(t, r, p, error);
     }
     return status;
 }
@@ -141,18 +192,20 @@ static reel_status train(trainer *t, run *r, progress *p, reel_error *error) {
 /* ---- the end ----------------------------------------------------------------------------------------- */
 
 /* Ends the line on standard error that says what stopped the run: where the weights are of the last step that
- * went well. False when they could not be saved. */
-static bool rescue_weights(trainer *t, run *r, const reel_error *stopped_by) {
+ * went well. An error may have come in the middle of a step, and then what the batch carries is ahead of the
+ * weights: only a signal leaves a state. False when something could not be saved. */
+static bool rescue(trainer *t, run *r, reel_status stopped_by, const reel_error *reason) {
     reel_error error = {0};
-    if (run_save(r, t, &error) == REEL_OK) {
-        fprintf(stderr, "; the weights of step %" PRId64 " are in %s\n", t->step, r->saved);
-        return true;
-    }
-    if (strcmp(error.message, stopped_by->message) != 0)
+    const reel_status status =
+        stopped_by == REEL_OK ? run_save(r, t, &error) : run_save_weights(r, t, &error);
+    if (status != REEL_OK && strcmp(error.message, reason->message) != 0)
         fprintf(stderr, "; %s", error.message);
-    fprintf(stderr, "; the weights of step %" PRId64 " are lost, %s%s\n", t->step,
-            r->saved_step ? "the newest are in " : "and none were saved before", r->saved);
-    return false;
+    if (r->saved_step == t->step)
+        fprintf(stderr, "; the weights of step %" PRId64 " are in %s\n", t->step, r->saved);
+    else
+        fprintf(stderr, "; the weights of step %" PRId64 " are lost, %s%s\n", t->step,
+                r->saved_step ? "the newest are in " : "and none were saved before", r->saved);
+    return status == REEL_OK;
 }
 
 /* Whatever stopped the run, one line says so, and what was learned is kept. Returns the exit status. */
@@ -167,7 +220,7 @@ static int end_of_run(trainer *t, run *r, progress *p, reel_status status, const
     else
         fprintf(stderr, "trm_train: %s after step %" PRId64, strsignal(signal), t->step);
     if (t->step > 0)
-        safe = rescue_weights(t, r, error);
+        safe = rescue(t, r, status, error);
     else
         fputc('\n', stderr);
     return status == REEL_OK && safe ? interrupt_exit_status(signal) : EXIT_FAILURE;
@@ -179,19 +232,22 @@ static int end_of_run(trainer *t, run *r, progress *p, reel_status status, const
 REEL_API const char *argp_program_version = "trm_train (reel) " REEL_VERSION;
 
 typedef struct command {
-    const char *config_path;
+    const char *config_path; /* NULL: none */
     int override_count;
     char **overrides;
 } command;
 
+/* The first argument names the configuration, unless it is a KEY=VALUE and no file. */
 static error_t take_argument(int key, char *value, struct argp_state *state) {
     (void)value;
     command *const line = state->input;
     if (key != ARGP_KEY_ARGS)
         return ARGP_ERR_UNKNOWN;
-    line->config_path = state->argv[state->next];
-    line->overrides = state->argv + state->next + 1;
-    line->override_count = state->argc - state->next - 1;
+    char **const first = state->argv + state->next;
+    const bool has_config = !strchr(*first, '=') || access(*first, F_OK) == 0;
+    line->config_path = has_config ? *first : NULL;
+    line->overrides = first + has_config;
+    line->override_count = state->argc - state->next - has_config;
     return 0;
 }
 
@@ -204,11 +260,13 @@ static char *add_keys(int key, const char *text, void *input) {
 static command read_command_line(int argc, char **argv) {
     static const struct argp parser = {
         .parser = take_argument,
-        .args_doc = "CONFIG.yaml [KEY=VALUE...]",
-        .doc = "Trains a Tiny Recursion Model on puzzles as the configuration says; every KEY=VALUE replaces "
-               "one "
-               "of its values. Weights and metrics go to the folder run_dir. The first Ctrl-C finishes the "
-               "step, saves the weights and exits, the second exits at once.\v",
+        .args_doc = "CONFIG.yaml [KEY=VALUE...]\nresume=DIR [KEY=VALUE...]",
+        .doc =
+            "Trains a Tiny Recursion Model on puzzles as the configuration says; every KEY=VALUE replaces "
+            "one of its values. Weights, metrics and what a run needs to continue go to the folder run_dir. "
+            "The first Ctrl-C finishes the step, saves and exits, the second exits at once. resume=auto "
+            "continues the run in run_dir where there is one, resume=DIR the run in DIR with its own "
+            "configuration: with the same bits as if it had never stopped.\v",
         .help_filter = add_keys,
     };
     command line = {0};
@@ -216,42 +274,134 @@ static command read_command_line(int argc, char **argv) {
     return line;
 }
 
-static reel_status load_config(train_config *config, const command *line, reel_error *error) {
-    if (!line->config_path)
+/* ---- which run --------------------------------------------------------------------------------------- */
+
+static const char resume_auto[] = "auto";
+
+/* The DIR of resume=DIR, NULL where the command line has none. */
+static const char *resume_folder(const command *line) {
+    static const char key[] = "resume=";
+    const char *folder = NULL;
+    for (int i = 0; i < line->override_count; i++) {
+        const char *const argument = line->overrides[i] + strspn(line->overrides[i], "+");
+        if (strncmp(argument, key, strlen(key)) == 0)
+            folder = argument + strlen(key);
+    }
+    return folder && strcmp(folder, resume_auto) != 0 ? folder : NULL;
+}
+
+static reel_status no_run(const char *folder, reel_error *error) {
+    return reel_fail(error, REEL_ERROR_ARGUMENT, "%s: no run to continue: it has no state_N.safetensors",
+                     folder);
+}
+
+static reel_status parse_own_config(train_config *config, const run_state *state, const command *line,
+                                    reel_error *error) {
+    return train_config_parse(config, state->path, state->config, strlen(state->config),
+                              line ? line->override_count : 0, line ? line->overrides : NULL, error);
+}
+
+/* The configuration of a run that is continued without a file of it. */
+static reel_status find_by_folder(train_config *config, run *r, run_state *state, const command *line,
+                                  reel_error *error) {
+    const char *const folder = resume_folder(line);
+    if (!folder)
         return reel_fail(error, REEL_ERROR_ARGUMENT,
                          "no configuration; usage: trm_train CONFIG.yaml [KEY=VALUE...], see --help");
-    return train_config_load(config, line->config_path, line->override_count, line->overrides, error);
+    const reel_status status = run_find(r, folder, state, error);
+    if (status != REEL_OK)
+        return status;
+    return state->file ? parse_own_config(config, state, line, error) : no_run(folder, error);
+}
+
+/* The configuration in a file, and the run that it asks to continue, if there is one. */
+static reel_status find_by_config(train_config *config, run *r, run_state *state, const command *line,
+                                  reel_error *error) {
+    reel_status status =
+        train_config_load(config, line->config_path, line->override_count, line->overrides, error);
+    if (status != REEL_OK || !config->resume)
+        return status;
+    const bool is_auto = strcmp(config->resume, resume_auto) == 0;
+    status = run_find(r, is_auto ? config->run_dir : config->resume, state, error);
+    return status == REEL_OK && !state->file && !is_auto ? no_run(config->resume, error) : status;
+}
+
+/* Whether the run goes on as it began. */
+static reel_status check_continuation(const train_config *config, const run *r, const run_state *state,
+                                      reel_error *error) {
+    train_config begun;
+    reel_status status = parse_own_config(&begun, state, NULL, error);
+    if (status == REEL_OK)
+        status = train_config_continues(config, &begun, r->folder, error);
+    train_config_free(&begun);
+    return status;
+}
+
+/* Finds out what is trained and where, before any work. *state is the one to continue, or none. */
+static reel_status find_run(train_config *config, run *r, run_state *state, const command *line,
+                            reel_error *error) {
+    reel_status status = line->config_path ? find_by_config(config, r, state, line, error)
+                                           : find_by_folder(config, r, state, line, error);
+    if (status == REEL_OK)
+        status = state->file ? check_continuation(config, r, state, error)
+                             : run_check_folder(config->run_dir, error);
+    if (status == REEL_OK && !train_config_settle(config, state->file ? r->folder : config->run_dir))
+        status = reel_fail(error, REEL_ERROR_MEMORY, "no memory left for the configuration");
+    if (status == REEL_OK)
+        r->folder = config->run_dir;
+    return status;
+}
+
+static bool is_finished(const trainer *t, const run *r) {
+    return t->step >= t->last_step && !(t->step == t->last_step && evaluation_is_missing(t, r));
 }
 
 /* ---- main -------------------------------------------------------------------------------------------- */
+
+/* Builds what is trained, and begins or continues its run. */
+static reel_status begin(trainer *t, run *r, progress *p, const train_config *config, const run_state *state,
+                         reel_error *error) {
+    const bool continues = state->file;
+    reel_status status = trainer_build(t, config, continues ? TRAINER_CONTINUES : TRAINER_BEGINS, error);
+    if (status != REEL_OK)
+        return status;
+    progress_begin(p, t);
+    if (!continues) /* nothing is written before all of the above is right */
+        return t->last_step > 0 ? run_begin(r, config, error) : REEL_OK;
+    status = run_load(r, t, state, error);
+    if (status != REEL_OK)
+        return status;
+    if (is_finished(t, r)) {
+        status_line_say(&p->line, "%s: finished after step %" PRId64 ", nothing to do", r->folder, t->step);
+        return REEL_OK;
+    }
+    status_line_say(&p->line, "%s: continues after step %" PRId64, r->folder, t->step);
+    return run_continue(r, t, error);
+}
 
 int main(int argc, char **argv) {
     const command line = read_command_line(argc, argv);
     train_config config = {0};
     trainer t = {0};
     run r = RUN_NONE;
+    run_state state = {0};
     progress p = {0};
     reel_error error = {0};
 
     interrupt_watch("finishing this step, then saving");
-    reel_status status = load_config(&config, &line, &error);
+    reel_status status = find_run(&config, &r, &state, &line, &error);
     if (status == REEL_OK)
-        status = run_check_folder(config.run_dir, &error); /* before the work, not after it */
-    if (status == REEL_OK)
-        status = trainer_build(&t, &config, &error);
-    if (status == REEL_OK)
-        progress_begin(&p, &t);
-    if (status == REEL_OK && t.last_step > 0) /* nothing is written before all of the above is right */
-        status = run_begin(&r, &config, &error);
+        status = begin(&t, &r, &p, &config, &state, &error);
+    run_state_close(&state);
     const int64_t first_step = t.step;
     if (status == REEL_OK)
         status = train(&t, &r, &p, &error);
     if (status == REEL_OK)
         progress_memory(&p, &t);
-    if (status == REEL_OK && config.profile)
+    if (status == REEL_OK && config.profile && t.step > first_step)
         show_profile(&t, t.step - first_step);
-    if (status == REEL_OK && t.step > 0 && config.demo && !interrupt_signal())
-        status = demo_show(&t, line.config_path, &error);
+    if (status == REEL_OK && t.step > first_step && config.demo && !interrupt_signal())
+        status = demo_show(&t, line.config_path ? line.config_path : "CONFIG.yaml", &error);
     const int exit_status = end_of_run(&t, &r, &p, status, &error);
 
     run_end(&r, &t);

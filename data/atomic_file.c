@@ -23,10 +23,21 @@ enum {
     NEW_FILE_MODE = 0666,   /* less the umask, as fopen does */
 };
 
+static const char infix[] = ".tmp-"; /* then process and try */
+
+int reel_atomic_is_temporary(const char *name) {
+    int end = 0;
+    for (const char *at = name; (at = strstr(at, infix)) != NULL; at++) {
+        if (sscanf(at, ".tmp-%*[0-9]-%*[0-9]%n", &end) == 0 && end > 0 && at[end] == '\0')
+            return 1;
+    }
+    return 0;
+}
+
 /* Opens a file that did not exist before; mkstemp would do it too, but with a mode that ignores the umask. */
 static int open_temporary(char *name, size_t room, const char *path) {
     for (int i = 0; i < NAME_TRIES; i++) {
-        snprintf(name, room, "%s.tmp-%ld-%d", path, (long)getpid(), i);
+        snprintf(name, room, "%s%s%ld-%d", path, infix, (long)getpid(), i);
         const int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, NEW_FILE_MODE);
         if (fd >= 0 || errno != EEXIST)
             return fd;

@@ -88,6 +88,26 @@ reel_status reel_carry_restart(reel_context *ctx, reel_carry *carry) {
     return reel_fill(ctx, carry->halted, 1);
 }
 
+int reel_carry_tensors(const reel_carry *carry, reel_named_tensor *tensors) {
+    static const char *const latent_names[REEL_MAX_LATENTS] = {
+        "carry.z.0", "carry.z.1", "carry.z.2", "carry.z.3",
+        "carry.z.4", "carry.z.5", "carry.z.6", "carry.z.7",
+    };
+    const reel_named_tensor rows[] = {
+        {"carry.inputs", carry->inputs},
+        {"carry.labels", carry->labels},
+        {"carry.puzzle_identifiers", carry->puzzle_identifiers},
+        {"carry.steps", carry->steps},
+        {"carry.halted", carry->halted},
+    };
+    int n = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        tensors[n++] = rows[i];
+    for (int i = 0; i < REEL_MAX_LATENTS && carry->latents.z[i]; i++)
+        tensors[n++] = (reel_named_tensor){latent_names[i], carry->latents.z[i]};
+    return n;
+}
+
 /* A row that halted takes what is offered; the result also goes back into the carry. */
 static reel_tensor *take(reel_context *ctx, const reel_carry *carry, reel_tensor *offered,
                          reel_tensor *kept) {

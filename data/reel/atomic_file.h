@@ -37,6 +37,9 @@ REEL_API reel_status reel_atomic_commit(reel_atomic_file *file, reel_error *erro
 /* Removes the temporary file and frees `file`. NULL is accepted. */
 REEL_API void reel_atomic_discard(reel_atomic_file *file);
 
+/* Whether a file of this name is temporary: where nobody writes any more, a crash left it behind. */
+REEL_API int reel_atomic_is_temporary(const char *name);
+
 /* All of it in one call, for content that is already in memory. */
 REEL_API reel_status reel_atomic_save(const char *path, const void *bytes, size_t count, reel_error *error);
 

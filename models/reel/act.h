@@ -51,6 +51,12 @@ REEL_API reel_status reel_carry_offer(reel_context *ctx, reel_carry *carry, cons
 /* Forgets every row, so that the next step takes the whole offer: for evaluation. */
 REEL_API reel_status reel_carry_restart(reel_context *ctx, reel_carry *carry);
 
+enum { REEL_CARRY_TENSORS_MAX = 5 + REEL_MAX_LATENTS };
+
+/* Everything of a carry that a checkpoint must hold for the next step to go on from it; what is offered and
+ * drawn is made anew for each step. The tensors are the carry's own and may be written. Returns how many. */
+REEL_API int reel_carry_tensors(const reel_carry *carry, reel_named_tensor *tensors);
+
 /* Sums over the batch; the first five over the rows that halted in this step and have a label. */
 typedef enum reel_metric {
     REEL_METRIC_COUNT,
