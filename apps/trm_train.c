@@ -278,16 +278,29 @@ static command read_command_line(int argc, char **argv) {
 
 static const char resume_auto[] = "auto";
 
-/* The DIR of resume=DIR, NULL where the command line has none. */
-static const char *resume_folder(const command *line) {
-    static const char key[] = "resume=";
-    const char *folder = NULL;
+/* The value that the command line gives a key, NULL where it gives none. */
+static const char *argument_of(const command *line, const char *key) {
+    const char *value = NULL;
     for (int i = 0; i < line->override_count; i++) {
         const char *const argument = line->overrides[i] + strspn(line->overrides[i], "+");
-        if (strncmp(argument, key, strlen(key)) == 0)
-            folder = argument + strlen(key);
+        const size_t length = strlen(key);
+        if (strncmp(argument, key, length) == 0 && argument[length] == '=')
+            value = argument + length + 1;
     }
-    return folder && strcmp(folder, resume_auto) != 0 ? folder : NULL;
+    return value;
+}
+
+/* The folder of resume=DIR is that of the run. */
+static reel_status check_folder_names(const command *line, const char *folder, reel_error *error) {
+    static const char *const keys[] = {"run_dir", "checkpoint_path"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const char *const value = argument_of(line, keys[i]);
+        if (value && strcmp(value, folder) != 0)
+            return reel_fail(error, REEL_ERROR_ARGUMENT,
+                             "resume=%s continues the run in that folder: %s=%s cannot be given with it", folder,
+                             keys[i], value);
+    }
+    return REEL_OK;
 }
 
 static reel_status no_run(const char *folder, reel_error *error) {
@@ -304,11 +317,13 @@ static reel_status parse_own_config(train_config *config, const run_state *state
 /* The configuration of a run that is continued without a file of it. */
 static reel_status find_by_folder(train_config *config, run *r, run_state *state, const command *line,
                                   reel_error *error) {
-    const char *const folder = resume_folder(line);
-    if (!folder)
+    const char *const folder = argument_of(line, "resume");
+    if (!folder || strcmp(folder, resume_auto) == 0)
         return reel_fail(error, REEL_ERROR_ARGUMENT,
                          "no configuration; usage: trm_train CONFIG.yaml [KEY=VALUE...], see --help");
-    const reel_status status = run_find(r, folder, state, error);
+    reel_status status = check_folder_names(line, folder, error);
+    if (status == REEL_OK)
+        status = run_find(r, folder, state, error);
     if (status != REEL_OK)
         return status;
     return state->file ? parse_own_config(config, state, line, error) : no_run(folder, error);
@@ -322,6 +337,10 @@ static reel_status find_by_config(train_config *config, run *r, run_state *state
     if (status != REEL_OK || !config->resume)
         return status;
     const bool is_auto = strcmp(config->resume, resume_auto) == 0;
+    if (!is_auto)
+        status = check_folder_names(line, config->resume, error);
+    if (status != REEL_OK)
+        return status;
     status = run_find(r, is_auto ? config->run_dir : config->resume, state, error);
     return status == REEL_OK && !state->file && !is_auto ? no_run(config->resume, error) : status;
 }
