@@ -108,8 +108,6 @@ static reel_carry *carry_of_all_puzzles(offer *o) {
     return carry;
 }
 
-/* ---- compaction -------------------------------------------------------------------------------------- */
-
 static void expect_same_row(const spoken *a, int64_t i, const spoken *b, int64_t j, double tolerance) {
     ck_assert_double_le(fabs(a->q_halt[i] - b->q_halt[j]), tolerance);
     ck_assert_double_le(fabs(a->lm_losses[i] - b->lm_losses[j]), tolerance);
@@ -118,6 +116,49 @@ static void expect_same_row(const spoken *a, int64_t i, const spoken *b, int64_t
     ck_assert_double_eq(a->steps[i], b->steps[j]);
     ck_assert_int_eq(a->halted[i], b->halted[j]);
 }
+
+/* ---- checkpoints ------------------------------------------------------------------------------------- */
+
+static void copy_carry(reel_carry *to, const reel_carry *from) {
+    reel_named_tensor a[REEL_CARRY_TENSORS_MAX], b[REEL_CARRY_TENSORS_MAX];
+    const int count = reel_carry_tensors(from, a);
+    ck_assert_int_le(count, REEL_CARRY_TENSORS_MAX);
+    ck_assert_int_eq(reel_carry_tensors(to, b), count);
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j < i; j++)
+            ck_assert_str_ne(a[i].name, a[j].name);
+        ck_assert_str_eq(a[i].name, b[i].name);
+        ck_assert_int_eq(reel_copy(ctx, b[i].tensor, a[i].tensor), REEL_OK);
+    }
+}
+
+START_TEST(test_a_carry_goes_on_from_the_tensors_that_it_names) {
+    static const reel_dtype dtypes[] = {REEL_F64, REEL_F32, REEL_BF16};
+    offer o;
+    make_model(dtypes[_i], true);
+    reel_carry *const old = carry_of_all_puzzles(&o);
+    for (int step = 0; step < 2; step++)
+        think(old, REEL_ACT_TRAIN);
+    for (int32_t row = 0; row < ROWS; row++)
+        put(&o, row, ROWS + row);
+    reel_carry *const new = carry_of_all_puzzles(&o);
+    think(new, REEL_ACT_TRAIN); /* so that nothing of it is as it was made */
+    copy_carry(new, old);
+    for (int32_t row = 0; row < ROWS; row++)
+        put(&o, row, 2 * ROWS + row);
+    for (int step = 2; step <= 2 * MAX_STEPS; step++) {
+        offer_all(old, &o);
+        offer_all(new, &o);
+        const spoken a = think(old, REEL_ACT_TRAIN), b = think(new, REEL_ACT_TRAIN);
+        for (int64_t i = 0; i < ROWS; i++)
+            expect_same_row(&a, i, &b, i, 0);
+    }
+    reel_carry_free(ctx, old);
+    reel_carry_free(ctx, new);
+}
+END_TEST
+
+/* ---- compaction -------------------------------------------------------------------------------------- */
 
 START_TEST(test_rows_kept_go_on_as_if_nothing_had_happened) {
     static const reel_dtype dtypes[] = {REEL_F64, REEL_F32, REEL_BF16};
@@ -261,6 +302,7 @@ int main(void) {
     Suite *const suite = suite_create("act");
     TCase *const compaction = tcase_create("compaction"), *const halting = tcase_create("halting");
     tcase_add_checked_fixture(compaction, setup, teardown);
+    tcase_add_loop_test(compaction, test_a_carry_goes_on_from_the_tensors_that_it_names, 0, 3);
     tcase_add_loop_test(compaction, test_rows_kept_go_on_as_if_nothing_had_happened, 0, 3);
     tcase_add_test(compaction, test_a_compacted_carry_takes_puzzles_and_can_be_trained);
     tcase_add_test(compaction, test_compaction_refuses_rows_that_are_none);

@@ -203,6 +203,8 @@ mkdir -p run/step_24_all_preds
 train epochs=120 eval_interval=12 checkpoint_every=7 resume=auto
 [ $status -eq 0 ] || fail "after kill -9: exit $status, $(cat err)"
 same_files "kill -9"
+sed -n 's/.*"seconds":\([^,]*\),.*/\1/p' run/metrics.jsonl | sort -gc 2>/dev/null ||
+    fail "the time spent on training begins anew when a run continues"
 
 # ---- an evaluation that is interrupted is no result, and is made up for
 

@@ -560,6 +560,19 @@ START_TEST(test_discarded_file_never_appears) {
 }
 END_TEST
 
+START_TEST(test_names_of_temporary_files_are_known) {
+    static const char *const temporary[] = {"a.tmp-1-0", "step_3.safetensors.tmp-4194304-99",
+                                            "x.tmp-y.tmp-1-2"};
+    static const char *const others[] = {"a",         "a.tmp",      "a.tmp-",     "a.tmp-1",
+                                         "a.tmp-1-",  "a.tmp-1-0x", "a.tmp-x-0",  "a.tmp-1-0.tmp",
+                                         "tmp-1-0.a", "",           "a.tmp--1-0x"};
+    for (size_t i = 0; i < sizeof temporary / sizeof *temporary; i++)
+        ck_assert_msg(reel_atomic_is_temporary(temporary[i]), "%s", temporary[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        ck_assert_msg(!reel_atomic_is_temporary(others[i]), "%s", others[i]);
+}
+END_TEST
+
 START_TEST(test_saved_file_has_the_mode_of_a_new_file) {
     const mode_t mask = umask(027);
     ck_assert_int_eq(reel_atomic_save(path, "", 0, NULL), REEL_OK);
@@ -611,6 +624,7 @@ static Suite *safetensors_suite(void) {
     tcase_add_test(t, test_writer_refuses_names_no_reader_could_use);
     tcase_add_test(t, test_failed_write_keeps_the_old_file_and_leaves_nothing);
     tcase_add_test(t, test_discarded_file_never_appears);
+    tcase_add_test(t, test_names_of_temporary_files_are_known);
     tcase_add_test(t, test_saved_file_has_the_mode_of_a_new_file);
     tcase_add_test(t, test_what_is_no_file_is_not_replaced);
     suite_add_tcase(suite, t);
