@@ -42,8 +42,7 @@ static reel_status no_memory(const char *path, reel_error *error) {
 
 /* ---- saving ------------------------------------------------------------------------------------------ */
 
-/* Parameters and puzzle embeddings are f32 or f64; the initial latents never change. */
-static bool is_finite(const reel_tensor *t) {
+bool checkpoint_is_finite(const reel_tensor *t) {
     const int64_t n = reel_elements(t);
     bool finite = true;
     for (int64_t i = 0; i < n && finite; i++) {
@@ -67,7 +66,7 @@ static reel_status write_list(trainer *t, const tensor_list *list, const char *c
     reel_status status = REEL_OK;
     for (int64_t i = 0; i < list->count && status == REEL_OK; i++) {
         items[i] = (reel_safetensors_item){list->items[i].name, list->items[i].tensor};
-        if (!is_finite(items[i].tensor))
+        if (!checkpoint_is_finite(items[i].tensor))
             status = reel_fail(error, REEL_ERROR_NOT_FINITE, "%s: %s is not finite", path, items[i].name);
     }
     interrupt_hold();

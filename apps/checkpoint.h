@@ -15,6 +15,9 @@
  * REEL_ERROR_NOT_FINITE, so that no file of such ever replaces or joins a good one. */
 reel_status checkpoint_save(trainer *t, const char *path, reel_error *error);
 
+/* Whether an f32 or f64 tensor holds neither infinities nor NaN; all that is trained is of these types. */
+bool checkpoint_is_finite(const reel_tensor *t);
+
 /* Reads weights written by checkpoint_save, or any file with the same tensors. A tensor that is missing, that
  * the model does not have or that has another shape is refused by name. Puzzle embeddings of another number
  * of puzzles become the mean of their rows, as published (pretrain.py, load_checkpoint). */

@@ -251,7 +251,7 @@ reel_status run_save_weights(run *r, trainer *t, reel_error *error) {
 }
 
 /* A state counts on the metrics before it. */
-static reel_status save_state(run *r, trainer *t, reel_error *error) {
+static reel_status write_state(run *r, trainer *t, reel_error *error) {
     char path[PATH_MAX];
     reel_status status = run_path(path, r->folder, metrics_name, error);
     if (status == REEL_OK && fdatasync(r->metrics) != 0)
@@ -267,9 +267,13 @@ static reel_status save_state(run *r, trainer *t, reel_error *error) {
     return status;
 }
 
+reel_status run_save_state(run *r, trainer *t, reel_error *error) {
+    return r->state_step == t->step ? REEL_OK : write_state(r, t, error);
+}
+
 reel_status run_save(run *r, trainer *t, reel_error *error) {
-    const reel_status status = run_save_weights(r, t, error);
-    return status == REEL_OK && r->state_step != t->step ? save_state(r, t, error) : status;
+    const reel_status status = run_save_state(r, t, error);
+    return status == REEL_OK ? run_save_weights(r, t, error) : status;
 }
 
 void run_rate(run *r, int64_t step, double exact_accuracy) {
@@ -281,7 +285,7 @@ void run_rate(run *r, int64_t step, double exact_accuracy) {
 
 reel_status run_count_evaluation(run *r, trainer *t, reel_error *error) {
     r->record.evaluated_step = t->step;
-    return r->state_step == t->step ? save_state(r, t, error) : REEL_OK;
+    return r->state_step == t->step ? write_state(r, t, error) : REEL_OK;
 }
 
 void run_remove_old(const run *r, const trainer *t) {

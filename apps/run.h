@@ -5,8 +5,8 @@
  *     step_N.safetensors   the weights after N steps (checkpoint.h)
  *     state_N.safetensors  what else continuing after N steps needs (run_state.h); the last two stay
  *
- * The state is written last, and continuing begins at the newest, so that a run that was killed at any moment
- * writes the same files once more. */
+ * The state is written first, and continuing begins at the newest, so that a run that was killed at any
+ * moment writes the same files once more. */
 #ifndef RUN_H
 #define RUN_H
 
@@ -63,7 +63,10 @@ reel_status run_log(run *r, const metrics_line *line, reel_error *error);
 /* Saves the weights as step_N.safetensors, unless that has been done. */
 reel_status run_save_weights(run *r, trainer *t, reel_error *error);
 
-/* Saves the weights, then the state as state_N.safetensors, unless that has been done. */
+/* Saves the state as state_N.safetensors, unless that has been done. */
+reel_status run_save_state(run *r, trainer *t, reel_error *error);
+
+/* Both, the state first: where the weights alone are missing, they can be made from it. */
 reel_status run_save(run *r, trainer *t, reel_error *error);
 
 /* The weights of this step, which stay as long as no others are better, solved this share of the test data.

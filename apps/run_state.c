@@ -1,5 +1,6 @@
 #include "run_state.h"
 
+#include "checkpoint.h"
 #include "interrupt.h"
 
 #include <errno.h>
@@ -192,8 +193,12 @@ reel_status run_state_save(trainer *t, const run_record *record, const char *pat
     reel_safetensors_item *const items = calloc((size_t)list.count + votes, sizeof *items);
     reel_status status = config && ballots && items ? REEL_OK : no_memory(path, error);
     int64_t count = 0;
-    for (int i = 0; i < list.count && status == REEL_OK; i++)
+    for (int i = 0; i < list.count && status == REEL_OK; i++) {
         items[count++] = (reel_safetensors_item){list.items[i].name, list.items[i].tensor};
+        if (!checkpoint_is_finite(list.items[i].tensor))
+            status =
+                reel_fail(error, REEL_ERROR_NOT_FINITE, "%s: %s is not finite", path, list.items[i].name);
+    }
     for (size_t i = 0; i < votes && status == REEL_OK; i++) {
         status = fill_ballot(t, i, &ballots[i], path, error);
         items[count++] = (reel_safetensors_item){ballots[i].name, ballots[i].tensor};

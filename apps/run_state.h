@@ -23,7 +23,8 @@ typedef struct run_record {
     double best_accuracy;   /* the share */
 } run_record;
 
-/* Writes the state to `path`, whole or not at all. The moving average must not be swapped in. */
+/* Writes the state to `path`, whole or not at all; one that is not finite is refused with NOT_FINITE. The
+ * moving average must not be swapped in. */
 reel_status run_state_save(trainer *t, const run_record *record, const char *path, reel_error *error);
 
 /* An open state file. */

@@ -147,7 +147,7 @@ static reel_status measure_weights(trainer *t, run *r, progress *p, reel_error *
     return status == REEL_OK ? run_count_evaluation(r, t, error) : status;
 }
 
-/* Weights and state first: measuring takes long. */
+/* Saves first: measuring takes long. */
 static reel_status save_and_measure(trainer *t, run *r, progress *p, reel_error *error) {
     const bool saves = checkpoint_is_due(t, r) && r->state_step != t->step;
     reel_status status = REEL_OK;
@@ -197,16 +197,17 @@ static reel_status train(trainer *t, run *r, progress *p, reel_error *error) {
  * weights: only a signal leaves a state. False when something could not be saved. */
 static bool rescue(trainer *t, run *r, reel_status stopped_by, const reel_error *reason) {
     reel_error error = {0};
-    const reel_status status =
-        stopped_by == REEL_OK ? run_save(r, t, &error) : run_save_weights(r, t, &error);
-    if (status != REEL_OK && strcmp(error.message, reason->message) != 0)
+    reel_status state = REEL_OK;
+    if (stopped_by == REEL_OK && (state = run_save_state(r, t, &error)) != REEL_OK)
+        fprintf(stderr, "; %s", error.message);
+    if (run_save_weights(r, t, &error) != REEL_OK && strcmp(error.message, reason->message) != 0)
         fprintf(stderr, "; %s", error.message);
     if (r->saved_step == t->step)
         fprintf(stderr, "; the weights of step %" PRId64 " are in %s\n", t->step, r->saved);
     else
         fprintf(stderr, "; the weights of step %" PRId64 " are lost, %s%s\n", t->step,
                 r->saved_step ? "the newest are in " : "and none were saved before", r->saved);
-    return status == REEL_OK;
+    return state == REEL_OK && r->saved_step == t->step;
 }
 
 /* Whatever stopped the run, one line says so, and what was learned is kept. Returns the exit status. */
@@ -244,6 +245,8 @@ static reel_status begin(trainer *t, run *r, progress *p, const train_config *co
     if (!continues) /* nothing is written before all of the above is right */
         return t->last_step > 0 ? run_begin(r, config, error) : REEL_OK;
     status = run_load(r, t, state, error);
+    if (status == REEL_OK)
+        status = run_save_weights(r, t, error); /* where it was killed between the two */
     if (status != REEL_OK)
         return status;
     if (is_finished(t, r)) {

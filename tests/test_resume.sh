@@ -206,6 +206,17 @@ same_files "kill -9"
 sed -n 's/.*"seconds":\([^,]*\),.*/\1/p' run/metrics.jsonl | sort -gc 2>/dev/null ||
     fail "the time spent on training begins anew when a run continues"
 
+# Between the state and the weights of a checkpoint, the first of a run and the last.
+whole
+train max_steps=9
+rm run/step_9.safetensors
+train resume=auto max_steps=9
+[ -f run/step_9.safetensors ] || fail "weights that were not written before a kill stay missing: $(ls run)"
+train resume=auto
+rm run/step_30.safetensors
+"$program" resume=run >out 2>err
+same_end "killed between state and weights"
+
 # ---- an evaluation that is interrupted is no result, and is made up for
 
 long='data_paths_test=[sudoku:6:3000] data_paths=[sudoku:6:20] max_steps=15'
