@@ -385,6 +385,15 @@ train resume=auto
 grep -q 'continues after step 5' out || fail "no room for a state: $(cat out err)"
 same_files "no room for a state"
 
+# Nor does a step count whose line of metrics found no room, while a state would.
+whole epochs=400 eval_interval=400 checkpoint_every=500
+( ulimit -f 400; train epochs=400 eval_interval=400 checkpoint_every=500; exit $status )
+status=$?
+[ $status -eq 1 ] && grep -q 'metrics.jsonl: ' err || fail "no room for metrics: exit $status, $(cat err)"
+train epochs=400 eval_interval=400 checkpoint_every=500 resume=auto
+grep -q 'continues after step 500' out || fail "no room for metrics: $(cat out err)"
+same_end "no room for metrics"
+
 # ---- a step that fails leaves no state
 
 bad='optimizer=adamw lr=1000 weight_decay=1000 lr_warmup_steps=0'
