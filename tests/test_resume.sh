@@ -173,7 +173,8 @@ rm -rf run
 start epochs=120 eval_interval=12
 wait_for_lines 30
 stop HUP
-[ $status -eq 129 ] && grep -q 'the weights of step [0-9]* are in run/step_' err || fail "SIGHUP: exit $status, $(cat err)"
+[ $status -eq 129 ] && grep -q 'the weights of step [0-9]* are in run/step_' err ||
+    fail "SIGHUP: exit $status, $(cat err)"
 start epochs=120 eval_interval=12 resume=auto
 wait_for_lines 60
 kill -INT "$process"
@@ -255,12 +256,14 @@ cmp -s whole/evaluator_ARC_step_12/submission.json run/evaluator_ARC_step_12/sub
 # ---- a state that is damaged: the one before it is taken
 
 whole checkpoint_every=10 max_steps=25
-for damage in 'truncate -s 100000' 'truncate -s 0' 'sed -i s/"step":"25"/"step":"15"/' flip; do
+for damage in cut emptied flipped renumbered; do
     rm -rf run
     train checkpoint_every=10 max_steps=25
     case $damage in
-    flip) printf x | dd of=run/state_25.safetensors conv=notrunc bs=1 seek=90001 2>dd.err || fail "$(cat dd.err)" ;;
-    *) $damage run/state_25.safetensors ;;
+    cut) truncate -s 100000 run/state_25.safetensors ;;
+    emptied) : >run/state_25.safetensors ;;
+    flipped) printf x | dd of=run/state_25.safetensors conv=notrunc bs=1 seek=90001 2>dd.err || fail "$(cat dd.err)" ;;
+    renumbered) sed -i 's/"step":"25"/"step":"15"/' run/state_25.safetensors ;;
     esac
     train checkpoint_every=10 max_steps=25 resume=auto
     [ $status -eq 0 ] && [ "$(wc -l <err)" -eq 1 ] && grep -q 'state_25.safetensors.*trying the state before' err ||
