@@ -1,5 +1,7 @@
 #include "command.h"
 
+#include "arguments.h"
+
 #include <argp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +45,7 @@ command command_read(int argc, char **argv) {
         .help_filter = add_keys,
     };
     command line = {0};
-    argp_parse(&parser, argc, argv, 0, NULL, &line);
+    arguments_parse(&parser, argc, argv, 0, &line);
     return line;
 }
 

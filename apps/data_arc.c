@@ -1,4 +1,5 @@
 /* trm_data arc: the published data set of ARC (dataset/build_arc_dataset.py), from the tasks' JSON files. */
+#include "arguments.h"
 #include "data_output.h"
 #include "interrupt.h"
 #include "status_line.h"
@@ -126,7 +127,7 @@ static void read_command_line(arc_command *line, int argc, char **argv) {
         .children = children,
     };
     *line = (arc_command){.options = {.num_aug = 1000, .seed = 42, .identifiers_start = 1}};
-    argp_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, line);
+    arguments_parse(&parser, argc, argv, ARGP_IN_ORDER, line);
     line->options.subsets = line->subsets;
 }
 

@@ -1,4 +1,5 @@
 /* trm_data generate sudoku|maze: data sets of puzzles made on the spot. */
+#include "arguments.h"
 #include "data_build.h"
 #include "data_puzzles.h"
 #include "trm_data.h"
@@ -117,7 +118,7 @@ static generate_command read_command_line(int argc, char **argv) {
         .children = children,
     };
     generate_command line = {.size = UNSET, .counts = {[DATA_TRAIN] = USUAL_COUNT, [DATA_TEST] = UNSET}};
-    argp_parse(&parser, argc, argv, 0, NULL, &line);
+    arguments_parse(&parser, argc, argv, 0, &line);
     return line;
 }
 

@@ -1,4 +1,5 @@
 /* trm_data maze: the published data set of mazes (dataset/build_maze_dataset.py), from a table. */
+#include "arguments.h"
 #include "data_build.h"
 #include "data_puzzles.h"
 #include "trm_data.h"
@@ -40,7 +41,7 @@ static maze_command read_command_line(int argc, char **argv) {
     };
     maze_command line = {.build = {.source_repo = "sapientinc/maze-30x30-hard-1k",
                                    .output = {.folder = "data/maze-30x30-hard-1k"}}};
-    argp_parse(&parser, argc, argv, 0, NULL, &line);
+    arguments_parse(&parser, argc, argv, 0, &line);
     return line;
 }
 

@@ -1,4 +1,5 @@
 /* trm_data show D [INDEX]: examples of a data set as grids. */
+#include "arguments.h"
 #include "grid.h"
 #include "trm_data.h"
 
@@ -74,7 +75,7 @@ static show_command read_command_line(int argc, char **argv) {
                "data set or of one of its splits, a table, sudoku:SIZE:COUNT, ...",
     };
     show_command line = {.split = REEL_SPLIT_TRAIN};
-    argp_parse(&parser, argc, argv, 0, NULL, &line);
+    arguments_parse(&parser, argc, argv, 0, &line);
     if (line.count == 0)
         line.count = line.has_index ? 1 : USUAL_COUNT;
     return line;

@@ -1,4 +1,5 @@
 /* trm_data sudoku: the published data set of Sudokus (dataset/build_sudoku_dataset.py), from a table. */
+#include "arguments.h"
 #include "data_build.h"
 #include "data_puzzles.h"
 #include "trm_data.h"
@@ -48,7 +49,7 @@ static sudoku_command read_command_line(int argc, char **argv) {
     };
     sudoku_command line = {.build = {.source_repo = "sapientinc/sudoku-extreme",
                                      .output = {.folder = "data/sudoku-extreme-full"}}};
-    argp_parse(&parser, argc, argv, 0, NULL, &line);
+    arguments_parse(&parser, argc, argv, 0, &line);
     return line;
 }
 

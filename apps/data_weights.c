@@ -1,4 +1,5 @@
 /* trm_data weights NAME: published checkpoints. */
+#include "arguments.h"
 #include "trm_data.h"
 
 #include <stdbool.h>
@@ -81,7 +82,7 @@ static weights_command read_command_line(int argc, char **argv) {
         .help_filter = add_checkpoints,
     };
     weights_command line = {0};
-    argp_parse(&parser, argc, argv, 0, NULL, &line);
+    arguments_parse(&parser, argc, argv, 0, &line);
     return line;
 }
 

@@ -1,5 +1,7 @@
 #include "model_options.h"
 
+#include "arguments.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,16 +36,11 @@ static const struct {
     {OPTION_DEVICE, "device"},
 };
 
-static void no_memory(void) {
-    fputs("no memory left to read the command line\n", stderr);
-    exit(EXIT_FAILURE);
-}
-
 void model_options_begin(model_options *o, int argument_count, int more) {
     *o = (model_options){0};
     o->overrides = calloc((size_t)argument_count + (size_t)more + 1, sizeof *o->overrides);
     if (!o->overrides)
-        no_memory();
+        arguments_no_memory();
     model_options_override(o, "device", "auto"); /* and not the one that it was trained on */
 }
 
@@ -56,7 +53,7 @@ void model_options_free(model_options *o) {
 
 void model_options_override(model_options *o, const char *key, const char *value) {
     if (asprintf(&o->overrides[o->override_count], "%s%s%s", key ? key : "", key ? "=" : "", value) < 0)
-        no_memory();
+        arguments_no_memory();
     o->override_count++;
 }
 

@@ -2,6 +2,7 @@
  *
  * Here: the command line, where the configuration comes from and goes to. How the files are read and written
  * is <reel/pytorch.h> and <reel/safetensors.h>. */
+#include "arguments.h"
 #include "config.h"
 #include "convert_list.h"
 #include "convert_names.h"
@@ -107,7 +108,7 @@ static command read_command_line(int argc, char **argv) {
             "the metadata of safetensors, or to all_config.yaml beside a PyTorch file.",
     };
     command line = {0};
-    argp_parse(&parser, argc, argv, 0, NULL, &line);
+    arguments_parse(&parser, argc, argv, 0, &line);
     return line;
 }
 

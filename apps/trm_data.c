@@ -3,6 +3,7 @@
  * Here: the table of commands and what they share. Each command is a file, data_COMMAND.c. */
 #include "trm_data.h"
 
+#include "arguments.h"
 #include "interrupt.h"
 
 #include <errno.h>
@@ -129,7 +130,7 @@ static choice read_command_line(int argc, char **argv) {
         .help_filter = add_commands,
     };
     choice chosen = {0};
-    argp_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, &chosen);
+    arguments_parse(&parser, argc, argv, ARGP_IN_ORDER, &chosen);
     return chosen;
 }
 

@@ -3,6 +3,7 @@
  *
  * Here: the command line and the order of things. The evaluation itself is evaluate.c, what is counted
  * eval_tally.c, how it is told eval_report.c. */
+#include "arguments.h"
 #include "eval_arc.h"
 #include "eval_data.h"
 #include "eval_outputs.h"
@@ -149,7 +150,7 @@ static void read_command_line(command *line, int argc, char **argv) {
     model_options_begin(&line->model, argc, 1);
     /* all examples, even where the run looked at a part of them */
     model_options_override(&line->model, "eval_max_examples", "0");
-    argp_parse(&parser, argc, argv, 0, NULL, line);
+    arguments_parse(&parser, argc, argv, 0, line);
 }
 
 /* ---- evaluation -------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
  *
  * Here: the command line and the order of things. Reading puzzles and judging answers is solve_puzzle.c, what
  * is shown of the model's thoughts solve_watch.c. */
+#include "arguments.h"
 #include "model_options.h"
 #include "solve_puzzle.h"
 #include "solve_watch.h"
@@ -89,7 +90,7 @@ static void read_command_line(command *line, int argc, char **argv) {
     };
     *line = (command){0};
     model_options_begin(&line->model, argc, 0);
-    argp_parse(&parser, argc, argv, 0, NULL, line);
+    arguments_parse(&parser, argc, argv, 0, line);
 }
 
 /* ---- the puzzle -------------------------------------------------------------------------------------- */
