@@ -173,25 +173,30 @@ typedef struct logged {
     double seconds; /* of training, as its last line says */
 } logged;
 
-static logged read_logged(const run *r, const char *path) {
+/* An error where it cannot be read: what is not seen would be cut off. */
+static reel_status read_logged(const run *r, const char *path, logged *l, reel_error *error) {
     static const char key[] = "\"seconds\":";
-    logged l = {0};
+    *l = (logged){0};
     char *line = NULL;
     size_t room = 0;
     FILE *const file = fopen(path, "r");
-    while (file && l.lines < r->record.metrics_lines) {
+    bool is_whole = file != NULL;
+    while (is_whole && l->lines < r->record.metrics_lines) {
+        errno = 0;
         const ssize_t bytes = getline(&line, &room, file);
+        is_whole = bytes >= 0 || feof(file);
         if (bytes <= 0 || line[bytes - 1] != '\n')
             break;
         const char *const seconds = strstr(line, key);
-        l.lines++;
-        l.bytes += bytes;
-        l.seconds = seconds ? strtod(seconds + strlen(key), NULL) : 0;
+        l->lines++;
+        l->bytes += bytes;
+        l->seconds = seconds ? strtod(seconds + strlen(key), NULL) : 0;
     }
+    const reel_status status = is_whole ? REEL_OK : fail_io(error, path, errno);
     free(line);
     if (file)
         fclose(file);
-    return l;
+    return status;
 }
 
 reel_status run_continue(run *r, trainer *t, reel_error *error) {
@@ -199,7 +204,10 @@ reel_status run_continue(run *r, trainer *t, reel_error *error) {
     reel_status status = run_path(path, r->folder, metrics_name, error);
     if (status != REEL_OK)
         return status;
-    const logged l = read_logged(r, path);
+    logged l;
+    status = read_logged(r, path, &l, error);
+    if (status != REEL_OK)
+        return status;
     if (l.lines < r->record.metrics_lines) /* somebody took them away; the weights are what matters */
         fprintf(stderr,
                 "trm_train: %s: only %" PRId64 " of the %" PRId64 " lines before step %" PRId64
