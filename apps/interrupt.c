@@ -1,7 +1,10 @@
 #include "interrupt.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,6 +32,16 @@ static void on_signal(int signal) {
     }
 }
 
+/* The data are mapped, and this is how the system says that a file has become shorter or its disk cannot be
+ * read. The step cannot be finished; what was saved is untouched. */
+static void on_bus_error(int signal) {
+    static const char text[] = ": a file that is read has become shorter, or its disk fails\n";
+    const char *const name = program_invocation_short_name;
+    const bool told =
+        write(STDERR_FILENO, name, strlen(name)) > 0 && write(STDERR_FILENO, text, sizeof text - 1) > 0;
+    _exit(told ? EXIT_FAILURE : interrupt_exit_status(signal));
+}
+
 void interrupt_watch(const char *promise) {
     const int length = snprintf(note, sizeof note, "\n%s; Ctrl-C again exits at once\n", promise);
     note_bytes = length < 0 ? 0 : (size_t)length < sizeof note ? (size_t)length : sizeof note - 1;
@@ -37,9 +50,10 @@ void interrupt_watch(const char *promise) {
     /* Also where they were ignored, as in a shell's background jobs: a run must always be stoppable. */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    struct sigaction hang_up;
-    if (sigaction(SIGHUP, NULL, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN)
+    struct sigaction before;
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup means it */
         sigaction(SIGHUP, &action, NULL);
+    signal(SIGBUS, on_bus_error);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 }

@@ -2,10 +2,10 @@
 #ifndef INTERRUPT_H
 #define INTERRUPT_H
 
-/* From here on SIGINT, SIGTERM and SIGHUP are caught, the last one unless it is ignored, as below nohup; a
- * terminal is told what is done then, "saving". Also makes a
- * vanished terminal and a file size limit errors of the write that meets them, and not the end of the
- * program. */
+/* From here on SIGINT, SIGTERM and, unless nohup wants otherwise, SIGHUP are caught; a terminal is told what
+ * is done then, "saving". Also makes a vanished terminal and a file size limit errors of the write that meets
+ * them, and not the end of the program; and a data file that shrinks under the program's hands an end with
+ * one line. */
 void interrupt_watch(const char *promise);
 
 /* The first signal that arrived, 0 while there was none. */

@@ -224,6 +224,18 @@ reel_status run_continue(run *r, trainer *t, reel_error *error) {
 
 /* ---- while it runs ----------------------------------------------------------------------------------- */
 
+static reel_status fail_metrics(const run *r, int cause, reel_error *error) {
+    char path[PATH_MAX];
+    return run_path(path, r->folder, metrics_name, error) == REEL_OK ? fail_io(error, path, cause)
+                                                                     : REEL_ERROR_IO;
+}
+
+/* Whether metrics.jsonl has been removed: what is written to it then is lost. */
+static bool is_removed(int file) {
+    struct stat facts;
+    return fstat(file, &facts) == 0 && facts.st_nlink == 0;
+}
+
 reel_status run_log(run *r, const metrics_line *line, reel_error *error) {
     const off_t before = lseek(r->metrics, 0, SEEK_CUR);
     size_t written = 0;
@@ -233,13 +245,13 @@ reel_status run_log(run *r, const metrics_line *line, reel_error *error) {
             written += (size_t)n;
         } else if (n == 0 || errno != EINTR) {
             const int cause = n == 0 ? ENOSPC : errno;
-            char path[PATH_MAX];
             if (before >= 0 && ftruncate(r->metrics, before) == 0)
                 lseek(r->metrics, before, SEEK_SET);
-            return run_path(path, r->folder, metrics_name, error) == REEL_OK ? fail_io(error, path, cause)
-                                                                             : REEL_ERROR_IO;
+            return fail_metrics(r, cause, error);
         }
     }
+    if (is_removed(r->metrics))
+        return fail_metrics(r, ENOENT, error);
     r->record.metrics_lines++;
     return REEL_OK;
 }

@@ -57,7 +57,8 @@ reel_status run_continue(run *r, trainer *t, reel_error *error);
 
 /* ---- while it runs ----------------------------------------------------------------------------------- */
 
-/* Adds a line to metrics.jsonl; where the disk is full, the file ends with the last whole line. */
+/* Adds a line to metrics.jsonl; where the disk is full, the file ends with the last whole line. A file that
+ * has been removed is an error. */
 reel_status run_log(run *r, const metrics_line *line, reel_error *error);
 
 /* Saves the weights as step_N.safetensors, unless that has been done. */
