@@ -5,7 +5,8 @@
 #
 # Four builds, all with -Werror: gcc, which is what users run; gcc with AddressSanitizer, LeakSanitizer and
 # UndefinedBehaviorSanitizer; clang; and clang with ThreadSanitizer, for the tests that have threads. Then the
-# formatting. The exit status says whether anything failed, and the last line is "N passed, N failed, N skipped" over all of them.
+# formatting. The exit status says whether anything failed, and the last line is "N passed, N failed, N skipped"
+# over all of them.
 #
 # REEL_GOLDEN=DIR names a folder of recorded trajectories for test_golden; ../shared/golden is taken where it
 # exists. Without, that test is skipped.

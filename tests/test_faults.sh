@@ -69,6 +69,8 @@ made() {
 "$programs/trm_train" tiny.yaml run_dir=model >prepared 2>&1 && mv model/step_6.safetensors . || made
 "$programs/trm_train" tiny.yaml 'data_paths=[arc]' 'data_paths_test=[arc]' arch.mlp_t=False global_batch_size=2 \
     max_steps=1 run_dir=arcmodel >prepared 2>&1 && mv arcmodel/step_1.safetensors arc.safetensors || made
+"$programs/trm_convert" step_6.safetensors model.pt >prepared 2>&1 || made
+"$programs/trm_train" tiny.yaml max_steps=3 >prepared 2>&1 && mkdir begun && mv run begun || made
 
 # name | program | what follows it; run in an empty folder, so that inputs stand in the folder above
 scenarios() {
@@ -78,6 +80,10 @@ train_folder|trm_train|../tiny.yaml data_paths=[../folder] data_paths_test=[../f
 train_arc|trm_train|../arc.yaml max_steps=2 demo=True profile=True
 eval|trm_eval|--checkpoint ../step_6.safetensors --dataset ../folder/test --output preds.npy
 eval_arc|trm_eval|--checkpoint ../arc.safetensors --dataset ../arc --evaluator arc --submission submission.json
+resume|trm_train|../tiny.yaml resume=auto
+convert_out|trm_convert|../step_6.safetensors model.pt
+convert_in|trm_convert|../model.pt model.safetensors
+convert_list|trm_convert|--list ../model.pt
 solve|trm_solve|--checkpoint ../step_6.safetensors --threads 2 --watch 1...3...2...4...
 data_sudoku|trm_data|sudoku --input ../csv --output-dir data --num-aug 2
 data_generate|trm_data|generate maze --size 5 --count 4 --test-count 2 --output-dir data
@@ -86,9 +92,9 @@ data_show|trm_data|show ../folder 1
 END
 }
 
-# with_fault FAULT FOLDER: runs $program $arguments there
+# with_fault FAULT FOLDER: runs $program $arguments there, where a run waits if it is to be continued
 with_fault() {
-    mkdir "$2" && (
+    if [ "$name" = resume ]; then cp -r begun "$2"; else mkdir "$2"; fi && (
         cd "$2" || exit 99
         # shellcheck disable=SC2086 # words
         REEL_FAULT=$1 REEL_FAULT_TRACE=../$2.trace timeout -s KILL "$seconds_allowed" \
@@ -103,7 +109,7 @@ without_times() {
     (cd "$1" && find . -type f | sort | while read -r file; do
         echo "$file"
         case $file in
-        *.jsonl) sed 's/,"seconds":.*//' "$file" ;;
+        *.jsonl) sed 's/,"seconds":[^,]*,"[a-z_]*":[^,}]*//' "$file" ;;
         *) cksum <"$file" ;;
         esac
     done)
@@ -160,27 +166,54 @@ is_whole() {
     done
 }
 
+# A training that an error stops saves its weights also after other steps, and a state that cannot be removed in
+# time stays: both are more than was asked for.
+without_extras() {
+    find "$1" -name 'st*_*.safetensors' | while read -r file; do
+        [ -e "counted/${file#*/}" ] || rm "$file"
+    done
+}
+
+# Whether the training in folder $1, now without a fault, goes on to the end that it would have had.
+goes_on() {
+    # shellcheck disable=SC2086
+    (cd "$1" && "$programs/$program" $arguments resume=auto) >"$1.out" 2>&1 || {
+        echo "does not go on: $(tail -n 1 "$1.out")"
+        return 1
+    }
+    without_extras "$1"
+    without_times "$1" | cmp -s - reference || {
+        echo "goes on to another end"
+        return 1
+    }
+}
+
 # verdict FOLDER STATUS: clean, harmless, or bad and why
 verdict() {
     if ! broken=$(is_whole "$1"); then
         echo "bad: $broken"
     elif [ "$2" -eq "$expected_status" ]; then
+        case $program in trm_train) without_extras "$1" ;; esac
         { without_times "$1" && shown "$1"; } | cmp -s - reference && echo harmless ||
             echo "bad: exit $2 with another result"
     elif [ "$2" -ne 1 ]; then
         echo "bad: exit $2: $(cat "$1.err")"
     elif [ "$(wc -l <"$1.err")" -ne 1 ] || ! grep -q "^$program[: ]" "$1.err"; then
         echo "bad: not one line: $(cat "$1.err")"
+    elif [ -n "$(find "$1" -name 'state_*')" ] && ! broken=$(goes_on "$1"); then
+        echo "bad: $broken"
     else
         echo clean
     fi
 }
 
-# points COUNT: which of them are tried
+# points COUNT TAIL: which of them are tried; a third as many where all later calls fail too
 points() {
-    awk -v count="$1" -v most="$most" 'BEGIN {
+    awk -v count="$1" -v most="$most" -v tail="$2" 'BEGIN {
+        if (most != "all" && tail) most = int((most + 2) / 3)
         if (most == "all" || most >= count) { for (k = 1; k <= count; k++) print k; exit }
-        for (i = 0; i < most; i++) print 1 + int(i * (count - 1) / (most > 1 ? most - 1 : 1))
+        if (most == 1) print int((count + 1) / 2)
+        else for (i = 0; i < most; i++) print 1 + int(i * (count - 1) / (most - 1))
     }'
 }
 
@@ -218,7 +251,7 @@ while IFS='|' read -r name program arguments; do
         [ "$count" -gt 0 ] || continue
         for tail in '' :forever; do
             [ "$count" -gt 1 ] || [ -z "$tail" ] || continue
-            points "$count" >points
+            points "$count" "$tail" >points
             worker=0
             while [ $worker -lt "$workers" ]; do
                 awk -v n="$workers" -v i=$worker 'NR % n == i' points | try_points "$kind" "$tail" >results.$worker &
