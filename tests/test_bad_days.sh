@@ -87,7 +87,9 @@ ends_with 1 'metrics/metrics.jsonl: No such file or directory; the weights of st
 saved metrics
 
 begin gone
+kill -STOP $process # or it may write between the files that go
 rm -r gone
+kill -CONT $process
 end
 ends_with 1 'gone/metrics.jsonl: No such file or directory; .*the weights of step [0-9]* are lost'
 [ ! -e gone ] || fail "gone: it is there again: $(ls gone)"
