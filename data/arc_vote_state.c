@@ -70,6 +70,9 @@ reel_status reel_arc_vote_save(const reel_arc_vote *vote, uint8_t **out, size_t 
 
 /* ---- loading ----------------------------------------------------------------------------------------- */
 
+/* More votes than any run collects, and one more of each still fits into their counter. */
+#define MAX_VOTES (INT64_C(1) << 53)
+
 static bool is_grid_size(int rows, int columns) {
     return rows <= REEL_ARC_MAX_SIZE && columns <= REEL_ARC_MAX_SIZE && (rows == 0) == (columns == 0);
 }
@@ -77,8 +80,8 @@ static bool is_grid_size(int rows, int columns) {
 static bool is_record(const reel_arc_vote *vote, const record *r) {
     return r->question >= 0 && r->question < vote->test_count &&
            vote->tests[r->question].question == r->question && is_grid_size(r->rows, r->columns) &&
-           r->votes > 0 && r->q_sum >= 0 && r->q_sum <= 1.001 * (double)r->votes && r->zero[0] == 0 &&
-           r->zero[1] == 0;
+           r->votes > 0 && r->votes <= MAX_VOTES && r->q_sum >= 0 && !signbit(r->q_sum) &&
+           r->q_sum <= 1.001 * (double)r->votes && r->zero[0] == 0 && r->zero[1] == 0;
 }
 
 /* Reads one answer; the bytes that it took, or 0 if they are none. */
