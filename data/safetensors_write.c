@@ -4,6 +4,7 @@
 #include <reel/safetensors.h>
 
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,8 +94,11 @@ static void order_tensors(const reel_file_tensor *tensors, int64_t count, const 
                 order[placed++] = &tensors[i];
 }
 
+/* As text: cJSON prints a number beyond 10^15 with digits missing. */
 static int add_number(cJSON *array, int64_t value) {
-    return cJSON_AddItemToArray(array, cJSON_CreateNumber((double)value));
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    return cJSON_AddItemToArray(array, cJSON_CreateRaw(text));
 }
 
 /* Adds the description of a tensor whose data begins at `begin`; 0 without memory. */
