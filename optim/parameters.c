@@ -47,10 +47,19 @@ void reel_parameters_free(reel_parameters *params) {
 
 /* ---- declaration ------------------------------------------------------------------------------------- */
 
+/* FNV-1a, 32 bits (draft-eastlake-fnv). */
+static uint32_t hash_of(const char *name) {
+    uint32_t hash = 2166136261u;
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 16777619u;
+    return hash;
+}
+
 /* Index of a name, -1 when it is not there. */
 static int index_of(const reel_parameters *params, const char *name) {
+    const uint32_t hash = hash_of(name);
     for (int i = 0; i < params->count; i++)
-        if (strcmp(params->list[i].name, name) == 0)
+        if (params->list[i].hash == hash && strcmp(params->list[i].name, name) == 0)
             return i;
     return -1;
 }
@@ -99,8 +108,12 @@ reel_status reel_parameter(reel_parameters *params, reel_tensor **slot, const ch
     if (!own_name)
         return reel__error(params->ctx, REEL_ERROR_MEMORY, "parameter", "no memory for %s", name);
     reel__parameter *p = &params->list[params->count++];
-    *p = (reel__parameter){
-        .name = own_name, .slot = slot, .tensor = params->ctx->void_tensor, .rank = rank, .init = init};
+    *p = (reel__parameter){.name = own_name,
+                           .hash = hash_of(name),
+                           .slot = slot,
+                           .tensor = params->ctx->void_tensor,
+                           .rank = rank,
+                           .init = init};
     memcpy(p->shape, shape, (size_t)rank * sizeof *shape);
     return REEL_OK;
 }
@@ -175,7 +188,9 @@ int reel_parameters_count(const reel_parameters *params) {
 int64_t reel_parameters_elements(const reel_parameters *params) {
     int64_t elements = 0;
     for (int i = 0; i < reel_parameters_count(params); i++)
-        elements += reel__count(params->dtype, params->list[i].rank, params->list[i].shape);
+        if (__builtin_add_overflow(
+                elements, reel__count(params->dtype, params->list[i].rank, params->list[i].shape), &elements))
+            return INT64_MAX; /* declared, and never built */
     return elements;
 }
 

@@ -7,6 +7,7 @@
 
 typedef struct reel__parameter {
     char *name;
+    uint32_t hash; /* of the name: models have thousands */
     reel_tensor **slot;
     reel_tensor *tensor; /* the void tensor before the build */
     int rank;
