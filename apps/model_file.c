@@ -75,17 +75,30 @@ static int64_t count_tokens(const reel_safetensors *file) {
     return 0;
 }
 
+/* At most the bytes of the file. */
+static int64_t count_elements(const reel_safetensors *file) {
+    int64_t elements = 0;
+    for (int64_t i = 0; i < reel_safetensors_count(file); i++) {
+        const reel_safetensors_entry *const entry = reel_safetensors_at(file, i);
+        int64_t of_entry = 1;
+        for (int axis = 0; axis < entry->rank; axis++)
+            of_entry *= entry->shape[axis];
+        elements += of_entry;
+    }
+    return elements;
+}
+
+static const char token_embeddings[] = "inner.embed_tokens.embedding_weight";
+
 static reel_status read_sizes(model_file *f, const reel_safetensors *file, reel_error *error) {
-    const reel_safetensors_entry *const tokens =
-        reel_safetensors_find(file, "inner.embed_tokens.embedding_weight");
+    const reel_safetensors_entry *const tokens = reel_safetensors_find(file, token_embeddings);
     const reel_safetensors_entry *const puzzles = reel_safetensors_find(file, "inner.puzzle_emb.weights");
     if (!tokens || tokens->rank != 2)
-        return reel_fail(
-            error, REEL_ERROR_FORMAT,
-            "%s: no weights of a recursive model: the matrix inner.embed_tokens.embedding_weight "
-            "is missing",
-            f->path);
+        return reel_fail(error, REEL_ERROR_FORMAT,
+                         "%s: no weights of a recursive model: the matrix %s is missing", f->path,
+                         token_embeddings);
     f->vocab_size = tokens->shape[0];
+    f->hidden_size = tokens->shape[1];
     f->num_puzzle_identifiers = puzzles && puzzles->rank == 2 ? puzzles->shape[0] : 1;
 
     const reel_model_config config = train_config_model(&f->config);
@@ -96,6 +109,7 @@ static reel_status read_sizes(model_file *f, const reel_safetensors *file, reel_
                          " tokens, of which arch.puzzle_emb_len takes %" PRId64,
                          f->path, sequence, of_puzzle);
     f->seq_len = sequence > 0 ? sequence - of_puzzle : 0;
+    f->elements = count_elements(file);
     return REEL_OK;
 }
 
@@ -135,9 +149,33 @@ reel_status model_context_new(reel_context **ctx, const train_config *config, re
     return reel_context_new(ctx, &options, error);
 }
 
+/* Whether the file can hold what the model needs, a puzzle's embedding among it: its configuration may claim
+ * any size, and memory is taken before the first tensor is loaded. */
+static reel_status check_claims(reel_context *ctx, const model_file *file, const reel_model_config *config,
+                                reel_error *error) {
+    if (config->hidden_size != file->hidden_size)
+        return reel_fail(error, REEL_ERROR_SHAPE,
+                         "%s: tensor %s has shape [%" PRId64 ", %" PRId64 "], arch.hidden_size is %" PRId64,
+                         file->path, token_embeddings, file->vocab_size, file->hidden_size,
+                         config->hidden_size);
+    const int64_t needed = reel_model_config_elements(ctx, config);
+    if (needed < 0)
+        return reel_fail(error, reel_context_status(ctx), "%s: %s", file->path, reel_context_message(ctx));
+    if (needed <= file->elements && config->puzzle_emb_ndim <= file->elements)
+        return REEL_OK;
+    return reel_fail(error, REEL_ERROR_SHAPE,
+                     "%s: its configuration makes a model of %" PRId64
+                     " weights and puzzle embeddings of %" PRId64 " numbers, the file has %" PRId64 " in all",
+                     file->path, needed, config->puzzle_emb_ndim, file->elements);
+}
+
 reel_status model_file_load(reel_model **model, reel_context *ctx, const model_file *file, model_sizes sizes,
                             reel_error *error) {
     const reel_model_config config = model_config_of(&file->config, sizes);
+    *model = NULL;
+    const reel_status status = check_claims(ctx, file, &config, error);
+    if (status != REEL_OK)
+        return status;
     *model = reel_model_new(ctx, &config);
     if (!*model)
         return reel_fail(error, reel_context_status(ctx), "%s: %s", file->path, reel_context_message(ctx));

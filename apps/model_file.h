@@ -14,6 +14,8 @@ typedef struct model_file {
     int64_t seq_len;     /* 0: the tensors are the same for any sequence */
     int64_t vocab_size;
     int64_t num_puzzle_identifiers; /* rows of the puzzle embeddings; 1 where there are none */
+    int64_t hidden_size;
+    int64_t elements; /* numbers in all tensors */
 } model_file;
 
 /* What puzzles a model is made for. */
@@ -34,7 +36,8 @@ void model_file_close(model_file *file);
 /* A context as the configuration asks for it. */
 reel_status model_context_new(reel_context **ctx, const train_config *config, reel_error *error);
 
-/* Builds the model for puzzles of these sizes and loads its weights. Puzzle embeddings of another number of
+/* Builds the model for puzzles of these sizes and loads its weights. A configuration that wants more of them
+ * than the file has is refused before memory is taken. Puzzle embeddings of another number of
  * puzzles become the mean of their rows, as published. The model is freed before the context. */
 reel_status model_file_load(reel_model **model, reel_context *ctx, const model_file *file, model_sizes sizes,
                             reel_error *error);

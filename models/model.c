@@ -142,6 +142,10 @@ static int64_t blocks_of(const reel_model *m, reel_level level) {
     return c->separate_networks ? c->L_layers : 0;
 }
 
+static bool is_rotary(const reel_model_config *c) {
+    return c->pos_encodings == REEL_POS_ROPE && !c->mlp_t;
+}
+
 static void declare_networks(reel_model *m) {
     static const char *const names[REEL_LEVELS] = {"inner.H_level", "inner.L_level"};
     const reel_model_config *c = &m->config;
@@ -154,16 +158,12 @@ static void declare_networks(reel_model *m) {
         .norm_eps = c->rms_norm_eps,
         .mlp_t = c->mlp_t,
     };
-    const bool is_rotary = c->pos_encodings == REEL_POS_ROPE && !c->mlp_t;
-    if (is_rotary)
-        reel_rotary_table_new(m->ctx, &m->rotary, block.tokens, c->hidden_size / c->num_heads, c->rope_theta,
-                              c->forward_dtype);
     for (int level = 0; level < REEL_LEVELS; level++) {
         const int64_t blocks = blocks_of(m, level);
         if (blocks == 0)
             continue;
         reel_network_declare(m->ctx, m->parameters, &m->networks[level], names[level], blocks, &block);
-        m->networks[level].rotary = is_rotary ? &m->rotary : NULL;
+        m->networks[level].rotary = is_rotary(c) ? &m->rotary : NULL;
     }
 }
 
@@ -187,6 +187,9 @@ static void declare_parameters(reel_model *m) {
 
 static void make_buffers(reel_model *m) {
     const reel_model_config *c = &m->config;
+    if (is_rotary(c))
+        reel_rotary_table_new(m->ctx, &m->rotary, reel_model_tokens(m), c->hidden_size / c->num_heads,
+                              c->rope_theta, c->forward_dtype);
     for (int i = 0; i < m->architecture->latents; i++) {
         m->latent_init[i] = reel_tensor_new(m->ctx, c->forward_dtype, REEL_SHAPE(c->hidden_size));
         reel_fill_truncated_normal(
@@ -198,7 +201,8 @@ static void make_buffers(reel_model *m) {
                                         REEL_SHAPE(c->num_puzzle_identifiers, c->puzzle_emb_ndim));
 }
 
-reel_model *reel_model_new(reel_context *ctx, const reel_model_config *config) {
+/* The model with its parameters declared and no memory taken for them; NULL with the context's error set. */
+static reel_model *declare(reel_context *ctx, const reel_model_config *config) {
     const char *const fault = reel_model_config_fault(config);
     if (fault) {
         reel_context_fail(ctx, REEL_ERROR_ARGUMENT, "model %s: %s", config->arch ? config->arch : "(none)",
@@ -216,11 +220,27 @@ reel_model *reel_model_new(reel_context *ctx, const reel_model_config *config) {
     m->config.arch = m->architecture->name;
     m->puzzle_tokens = reel_model_config_puzzle_tokens(config);
     m->parameters = reel_parameters_new(ctx, config->forward_dtype == REEL_F64 ? REEL_F64 : REEL_F32);
-    if (m->parameters) {
+    if (m->parameters)
         declare_parameters(m);
-        reel_parameters_build(m->parameters);
-        make_buffers(m);
-    }
+    if (reel_context_status(ctx) == REEL_OK)
+        return m;
+    reel_model_free(m);
+    return NULL;
+}
+
+int64_t reel_model_config_elements(reel_context *ctx, const reel_model_config *config) {
+    reel_model *const m = declare(ctx, config);
+    const int64_t elements = m ? reel_parameters_elements(m->parameters) : -1;
+    reel_model_free(m);
+    return elements;
+}
+
+reel_model *reel_model_new(reel_context *ctx, const reel_model_config *config) {
+    reel_model *const m = declare(ctx, config);
+    if (!m)
+        return NULL;
+    reel_parameters_build(m->parameters);
+    make_buffers(m);
     if (reel_context_status(ctx) == REEL_OK)
         return m;
     reel_model_free(m);

@@ -81,6 +81,7 @@ START_TEST(test_models_have_the_published_number_of_parameters) {
         c.mlp_t = published[i].mlp_t;
         reel_model *const model = built(&c);
         ck_assert_int_eq(reel_parameters_elements(reel_model_parameters(model)), published[i].parameters);
+        ck_assert_int_eq(reel_model_config_elements(ctx, &c), published[i].parameters);
         reel_model_free(model);
     }
 }

@@ -80,6 +80,10 @@ REEL_API const char *reel_model_config_fault(const reel_model_config *config);
 /* Tokens that a puzzle's embedding takes in front of the puzzle's own. */
 REEL_API int64_t reel_model_config_puzzle_tokens(const reel_model_config *config);
 
+/* Numbers in all parameters of the model that config makes, without the memory for them; -1 with the
+ * context's error set where it makes none. */
+REEL_API int64_t reel_model_config_elements(reel_context *ctx, const reel_model_config *config);
+
 enum { REEL_MAX_LATENTS = 8 };
 
 typedef struct reel_model reel_model;
