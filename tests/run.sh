@@ -3,10 +3,10 @@
 #
 #   sh tests/run.sh
 #
-# Four builds, all with -Werror: gcc, which is what users run; gcc with AddressSanitizer, LeakSanitizer and
-# UndefinedBehaviorSanitizer; clang; and clang with ThreadSanitizer, for the tests that have threads. Then the
-# formatting. The exit status says whether anything failed, and the last line is "N passed, N failed, N skipped"
-# over all of them.
+# Five builds, all with -Werror: gcc, which is what users run; gcc with AddressSanitizer, LeakSanitizer and
+# UndefinedBehaviorSanitizer; clang; clang with libFuzzer, for a short run of each fuzzer (tests/fuzz/fuzz.sh
+# does long ones); and clang with ThreadSanitizer, for the tests that have threads. Then the formatting. The exit
+# status says whether anything failed, and the last line is "N passed, N failed, N skipped" over all of them.
 #
 # REEL_GOLDEN=DIR names a folder of recorded trajectories for test_golden; ../shared/golden is taken where it
 # exists. Without, that test is skipped.
@@ -107,7 +107,7 @@ check_format() {
     fi
 }
 
-test_packages='check clang libomp-dev clang-format gnuplot-nox'
+test_packages='check clang libclang-rt-dev libomp-dev clang-format gnuplot-nox'
 # shellcheck disable=SC2086 # lists of names
 need_packages $build_packages $test_packages
 # shellcheck disable=SC2086
@@ -121,6 +121,8 @@ fi
 build_and_test build-test-gcc gcc
 build_and_test build-test-sanitize gcc -Db_sanitize=address,undefined -Dc_args=-fno-sanitize-recover=all
 build_and_test build-test-clang clang
+build_and_test build-test-fuzz clang -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
+    -Dc_args=-fno-sanitize-recover=all
 only=$thread_tests
 build_and_test build-test-threads clang -Db_sanitize=thread -Db_lundef=false -Donednn=disabled
 check_format
