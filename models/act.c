@@ -7,8 +7,7 @@
 
 #include <stdlib.h>
 
-/* ---- carry
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- carry --------------------------------------------------------------------------------------------- */
 
 static reel_tensor *scalar(reel_context *ctx, reel_dtype dtype, double value) {
     reel_tensor *t = reel_tensor_new(ctx, dtype, 0, NULL);
@@ -137,8 +136,7 @@ static void take_puzzle_rows(reel_context *ctx, const reel_model *model, reel_ca
     reel_scope_end(ctx, scope, NULL, 0);
 }
 
-/* ---- halting
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- halting ------------------------------------------------------------------------------------------- */
 
 /* Whether rows may halt before the last step. */
 static bool is_adaptive(const reel_model_config *c, reel_act_mode mode) {
@@ -173,8 +171,7 @@ static reel_tensor *halt(reel_context *ctx, const reel_model_config *c, reel_car
     return reel_where(ctx, allowed, either, allowed);
 }
 
-/* ---- losses and metrics
- * ----------------------------------------------------------------------------------------- */
+/* ---- losses and metrics -------------------------------------------------------------------------------- */
 
 /* What the answers are worth, row by row: (B) in the dtype of the losses unless said otherwise. */
 typedef struct grading {
@@ -275,8 +272,7 @@ const char *reel_metric_name(reel_metric metric) {
     return metric < REEL_METRIC_KINDS ? names[metric] : "";
 }
 
-/* ---- one step
- * --------------------------------------------------------------------------------------------------- */
+/* ---- one step ------------------------------------------------------------------------------------------ */
 
 reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry, uint32_t step,
                               reel_act_mode mode) {
