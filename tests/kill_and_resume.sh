@@ -48,11 +48,6 @@ milliseconds() {
     echo $(($(date +%s%N) / 1000000))
 }
 
-# All numbers of metrics.jsonl but times.
-results() {
-    sed 's/,"seconds":[^,]*,"[a-z_]*":[^,}]*//' "$1/metrics.jsonl"
-}
-
 # The step of the newest state in the run's folder; 0: none
 newest_state() {
     found=$(find run -name 'state_*.safetensors' 2>/dev/null | sed 's/.*state_//;s/\.safetensors//' | sort -n | tail -n 1)

@@ -43,3 +43,35 @@ arch:
   forward_dtype: float64
 END
 }
+
+# A configuration whose run has thirty steps, two evaluations, and ends at once.
+runs_thirty_steps() {
+    cat <<'END'
+data_paths: [sudoku:4:20]
+data_paths_test: [sudoku:4:8]
+global_batch_size: 8
+epochs: 12                  # 30 steps
+eval_interval: 6
+lr: 1e-3
+lr_warmup_steps: 5
+ema: True
+ema_rate: 0.9
+threads: 2
+arch:
+  hidden_size: 16
+  num_heads: 2
+  round_width: 16
+  mlp_t: True
+  pos_encodings: none
+  puzzle_emb_len: 1
+  H_cycles: 2
+  L_cycles: 2
+  halt_max_steps: 4
+  forward_dtype: float32
+END
+}
+
+# results RUN: all numbers of its metrics.jsonl but times, which stand behind them
+results() {
+    sed 's/,"seconds":[^,]*,"[a-z_]*":[^,}]*//' "$1/metrics.jsonl"
+}

@@ -10,39 +10,12 @@ set -u
 program=$(absolute "$1")
 enter_empty_folder
 
-cat >tiny.yaml <<'END'
-data_paths: [sudoku:4:20]
-data_paths_test: [sudoku:4:8]
-global_batch_size: 8
-epochs: 12                  # 30 steps
-eval_interval: 6
-lr: 1e-3
-lr_warmup_steps: 5
-ema: True
-ema_rate: 0.9
-threads: 2
-arch:
-  hidden_size: 16
-  num_heads: 2
-  round_width: 16
-  mlp_t: True
-  pos_encodings: none
-  puzzle_emb_len: 1
-  H_cycles: 2
-  L_cycles: 2
-  halt_max_steps: 4
-  forward_dtype: float32
-END
+runs_thirty_steps >tiny.yaml
 
 # train [key=value ...]: tiny.yaml in the folder `run`, whose name is part of its files; exit status in $status
 train() {
     "$program" tiny.yaml run_dir=run "$@" >out 2>err
     status=$?
-}
-
-# All numbers but times, which stand behind them.
-results() {
-    sed 's/,"seconds":[^,]*,"[a-z_]*":[^,}]*//' "$1/metrics.jsonl"
 }
 
 newest() {

@@ -11,29 +11,7 @@ set -u
 program=$(absolute "$1")
 enter_empty_folder
 
-cat >tiny.yaml <<'END'
-data_paths: [sudoku:4:20]
-data_paths_test: [sudoku:4:8]
-global_batch_size: 8
-epochs: 12                  # 30 steps
-eval_interval: 6
-lr: 1e-3
-lr_warmup_steps: 5
-ema: True
-ema_rate: 0.9
-threads: 2
-arch:
-  hidden_size: 16
-  num_heads: 2
-  round_width: 16
-  mlp_t: True
-  pos_encodings: none
-  puzzle_emb_len: 1
-  H_cycles: 2
-  L_cycles: 2
-  halt_max_steps: 4
-  forward_dtype: float32
-END
+runs_thirty_steps >tiny.yaml
 
 # train DIR [key=value ...]: a run in DIR; exit status in $status, output in DIR.out and DIR.err
 train() {
@@ -41,11 +19,6 @@ train() {
     shift
     "$program" tiny.yaml "run_dir=$folder" "$@" >"$folder.out" 2>"$folder.err"
     status=$?
-}
-
-# All numbers but times, which stand behind them.
-results() {
-    sed 's/,"seconds":.*//' "$1/metrics.jsonl"
 }
 
 # The tensors of a weights file without its header, in which the names of run and folder stand.
