@@ -9,7 +9,7 @@
 # COUNT is 10 and SEED 1 where they are not given. The moments follow from the seed and from how long a run takes
 # here: spread evenly over a run, and every fourth within the time in which it starts.
 #
-# shellcheck disable=SC2015 # `a && b || fail` is meant
+# shellcheck disable=SC2015,SC2044 # files with plain names; `a && b || fail` is meant
 set -u
 . "$(dirname "$0")/shell.sh"
 program=$(absolute "$1")

@@ -8,7 +8,7 @@
 #
 # COUNT points are tried of each kind and scenario (default 3), evenly spread; `all` tries every one.
 #
-# shellcheck disable=SC2015 # `a && b || fail` is meant
+# shellcheck disable=SC2015,SC2094 # `a && b || fail` is meant; no file is read and written at once
 set -u
 . "$(dirname "$0")/shell.sh"
 shim=$(absolute "$1")
@@ -133,17 +133,13 @@ weights() {
 learn_weights() {
     rm -rf steps
     mkdir steps
-    case $program in trm_train) ;; *) return ;; esac
-    n=1
-    while [ $n -le 6 ]; do
-        # shellcheck disable=SC2086
-        (cd steps && "$programs/$program" $arguments max_steps=$n run_dir=$n demo=False evaluators=[] >/dev/null 2>&1) ||
-            { cp steps/$n prepared 2>/dev/null; break; }
-        for file in steps/$n/step_$n.safetensors; do
-            [ ! -e "$file" ] || weights "$file" >steps/$n.sum
-        done
-        rm -rf steps/$n
-        n=$((n + 1))
+    [ "$program" = trm_train ] || return
+    for n in 1 2 3 4 5 6; do
+        # shellcheck disable=SC2086 # words
+        (cd steps && "$programs/$program" $arguments max_steps=$n run_dir=$n demo=False >"$n.out" 2>&1) ||
+            fail "$name: no weights of step $n: $(cat steps/$n.out)"
+        weights steps/$n/step_$n.safetensors >steps/$n.sum
+        rm -r steps/$n
     done
 }
 
@@ -158,12 +154,11 @@ is_whole() {
             return 1
         }
     done
-    for file in "$1"/run/metrics.jsonl; do
-        [ ! -s "$file" ] || [ "$(tail -c 2 "$file")" = '}' ] || {
-            echo "half a line in $file"
-            return 1
-        }
-    done
+    file=$1/run/metrics.jsonl
+    [ ! -s "$file" ] || [ "$(tail -c 2 "$file")" = '}' ] || {
+        echo "half a line in $file"
+        return 1
+    }
 }
 
 # A training that an error stops saves its weights also after other steps, and a state that cannot be removed in
@@ -198,7 +193,7 @@ verdict() {
             echo "bad: exit $2 with another result"
     elif [ "$2" -ne 1 ]; then
         echo "bad: exit $2: $(cat "$1.err")"
-    elif [ "$(wc -l <"$1.err")" -ne 1 ] || ! grep -q "^$program[: ]" "$1.err"; then
+    elif [ "$(wc -l <"$1.err")" -ne 1 ] || ! grep -q "^${program}[: ]" "$1.err"; then
         echo "bad: not one line: $(cat "$1.err")"
     elif [ -n "$(find "$1" -name 'state_*')" ] && ! broken=$(goes_on "$1"); then
         echo "bad: $broken"
@@ -217,7 +212,7 @@ points() {
     }'
 }
 
-# try_points KIND TAIL WORKER: every one of the worker's points, a line each
+# try_points KIND TAIL: every one of the points on standard input, a line each
 try_points() {
     while read -r k; do
         folder=$1$k$2
