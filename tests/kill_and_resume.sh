@@ -113,7 +113,8 @@ kills=0 ends=0 before=0
 : >hits
 while [ $kills -lt "$count" ] && read -r wait_seconds; do
     before=$(newest_state)
-    timeout -s KILL "$wait_seconds" "$program" tiny.yaml resume=auto >out 2>err
+    # --foreground: otherwise timeout dies by the signal itself, perhaps before the trainer has let go of its lock
+    timeout --foreground -s KILL "$wait_seconds" "$program" tiny.yaml resume=auto >out 2>err
     status=$?
     ! grep -q continues out || grep -q "continues after step $before\$" out ||
         fail "kill $kills: the newest state is of step $before: $(grep continues out)"
