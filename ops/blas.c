@@ -110,7 +110,7 @@ bool reel__blas_prepare(reel_context *ctx, const char *op) {
     static bool ready;
     pthread_mutex_lock(&mutex);
     if (!ready) {
-        void *room = malloc(room_mib * mib);
+        void *volatile room = malloc(room_mib * mib); /* or a compiler omits it */
         ready = room != NULL;
         free(room);
         if (ready) {

@@ -179,7 +179,7 @@ static dnnl_status_t fill_plan(reel__bf16_plan *plan, dnnl_engine_t engine) {
 /* Where oneDNN gets no memory for its code it throws, through C: so there must be room before it starts. */
 static bool has_room(void) {
     const size_t room_bytes = (size_t)16 << 20;
-    void *room = malloc(room_bytes);
+    void *volatile room = malloc(room_bytes); /* or a compiler omits it */
     free(room);
     return room != NULL;
 }
