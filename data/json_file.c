@@ -4,6 +4,7 @@
 #include "safetensors_format.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *reel__json_hazard(const char *text, size_t length, int max_depth) {
@@ -29,6 +30,13 @@ const char *reel__json_hazard(const char *text, size_t length, int max_depth) {
     return reel__is_utf8(text, length) ? NULL : "is not UTF-8";
 }
 
+int reel__json_lacks_memory(size_t parsed) {
+    enum { TREE_BYTES_PER_BYTE = 40, LEAST_BYTES = 1 << 12 };
+    void *volatile room = malloc(parsed * TREE_BYTES_PER_BYTE + LEAST_BYTES); /* or a compiler omits it */
+    free(room);
+    return room == NULL;
+}
+
 reel_status reel__json_parse(cJSON **tree, const char *name, const char *text, size_t length, int max_depth,
                              reel_error *error) {
     *tree = NULL;
@@ -41,6 +49,8 @@ reel_status reel__json_parse(cJSON **tree, const char *name, const char *text, s
         stop++;
     if (*tree != NULL && stop == end)
         return REEL_OK;
+    if (*tree == NULL && reel__json_lacks_memory((size_t)(stop - text)))
+        return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to parse it", name);
     long long line = 1;
     for (const char *at = text; at < stop; at++)
         line += *at == '\n';

@@ -11,6 +11,10 @@
  * by recursion, zero characters, which would cut its strings short, and text that is not UTF-8. */
 const char *reel__json_hazard(const char *text, size_t length, int max_depth);
 
+/* The parser gives up in the same way where a text is wrong and where memory ends. Whether it was memory, of
+ * a text it gave up after `parsed` bytes. */
+int reel__json_lacks_memory(size_t parsed);
+
 /* Parses a text that is JSON from end to end; `name` is what errors call it. The error names the line at
  * which it stops being JSON. The tree is freed by cJSON_Delete. */
 reel_status reel__json_parse(cJSON **tree, const char *name, const char *text, size_t length, int max_depth,

@@ -255,6 +255,8 @@ static reel_status parse_header(reel_safetensors *file, reel_error *error) {
     file->header = cJSON_ParseWithLengthOpts(text, length, &stop, 0);
     while (file->header != NULL && stop < end && strchr(" \t\r\n", *stop) != NULL)
         stop++;
+    if (file->header == NULL && reel__json_lacks_memory((size_t)(stop - text)))
+        return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to parse the header", file->path);
     if (file->header == NULL || stop != end)
         return reel_fail(error, REEL_ERROR_FORMAT, "%s: the header is not valid JSON at byte %lld",
                          file->path, (long long)(stop - text));
