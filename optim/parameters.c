@@ -41,6 +41,7 @@ void reel_parameters_free(reel_parameters *params) {
     drop_tensors(params);
     for (int i = 0; i < params->count; i++)
         free(params->list[i].name);
+    free(params->slots);
     free(params->list);
     free(params);
 }
@@ -55,13 +56,18 @@ static uint32_t hash_of(const char *name) {
     return hash;
 }
 
+/* The slot where a name is or belongs; there is always a free one, and their number is a power of two. */
+static int *slot_of(const reel_parameters *params, uint32_t hash, const char *name) {
+    const uint32_t mask = 2 * (uint32_t)params->room - 1;
+    uint32_t at = hash & mask;
+    while (params->slots[at] != 0 && strcmp(params->list[params->slots[at] - 1].name, name) != 0)
+        at = (at + 1) & mask;
+    return &params->slots[at];
+}
+
 /* Index of a name, -1 when it is not there. */
 static int index_of(const reel_parameters *params, const char *name) {
-    const uint32_t hash = hash_of(name);
-    for (int i = 0; i < params->count; i++)
-        if (params->list[i].hash == hash && strcmp(params->list[i].name, name) == 0)
-            return i;
-    return -1;
+    return params->room > 0 ? *slot_of(params, hash_of(name), name) - 1 : -1;
 }
 
 static reel_status check_declaration(const reel_parameters *params, const char *name, int rank,
@@ -92,7 +98,14 @@ static bool make_room(reel_parameters *params) {
     if (!grown)
         return false;
     params->list = grown;
+    int *slots = calloc(2 * (size_t)larger, sizeof *slots);
+    if (!slots)
+        return false;
+    free(params->slots);
+    params->slots = slots;
     params->room = larger;
+    for (int i = 0; i < params->count; i++)
+        *slot_of(params, params->list[i].hash, params->list[i].name) = i + 1;
     return true;
 }
 
@@ -115,6 +128,7 @@ reel_status reel_parameter(reel_parameters *params, reel_tensor **slot, const ch
                            .rank = rank,
                            .init = init};
     memcpy(p->shape, shape, (size_t)rank * sizeof *shape);
+    *slot_of(params, p->hash, name) = params->count;
     return REEL_OK;
 }
 

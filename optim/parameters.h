@@ -7,7 +7,7 @@
 
 typedef struct reel__parameter {
     char *name;
-    uint32_t hash; /* of the name: models have thousands */
+    uint32_t hash; /* of the name */
     reel_tensor **slot;
     reel_tensor *tensor; /* the void tensor before the build */
     int rank;
@@ -21,6 +21,7 @@ struct reel_parameters {
     bool built;
     int count, room;
     reel__parameter *list;
+    int *slots; /* (2 * room) list by name, open addressing: 1 + the parameter's number, 0 for none */
     reel_tensor *values, *gradients; /* (n); the void tensor before the build */
 };
 
