@@ -266,8 +266,8 @@ static reel_status read_record(run_state *s, reel_error *error) {
         return status;
     const char *const accuracy = reel_safetensors_metadata(s->file, "best_accuracy");
     s->config = reel_safetensors_metadata(s->file, "config");
-    if (r->step < 1 || !s->config || !accuracy)
-        return damaged(s, "step, configuration or accuracy is missing", error);
+    if (r->step < 1 || r->step > CONFIG_STEPS_MAX || !s->config || !accuracy)
+        return damaged(s, "step, configuration or accuracy is missing or out of range", error);
     r->best_accuracy = strtod(accuracy, NULL);
     r->evaluated_step = evaluated ? r->step : 0;
     return REEL_OK;

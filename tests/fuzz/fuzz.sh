@@ -59,13 +59,14 @@ archive data/pytorch.c|claimed->shape\[i\] - 1, claimed|claimed->shape[i] - 2, c
 arc_tasks data/arc_tasks.c|columns > REEL_ARC_MAX_SIZE)|columns > REEL_ARC_MAX_SIZE + 1)
 arc_vote data/arc_vote_state.c|size - sizeof \*r < cells|size - sizeof *r + 1 < cells
 checkpoint apps/model_file.c|needed <= file->elements|needed <= INT64_MAX
-config apps/config.c|strnlen(name, NAME_BYTES) == NAME_BYTES|strnlen(name, NAME_BYTES + 1) > NAME_BYTES
+config apps/config_value.c|length >= CONFIG_QUOTE_BYTES|length > CONFIG_QUOTE_BYTES
 csv data/csv.c|csv->fields == MAX_FIELDS|csv->fields > MAX_FIELDS
 folder data/puzzle_folder.c|puzzle_identifiers\[i\] >= end|puzzle_identifiers[i] > end
 npy data/npy.c|length > mapped->size - begin|length > mapped->size - begin + 1
 pickle data/pickle_machine.c|count > (uint64_t)(m->end - m->at)|count > (uint64_t)(m->end - m->at) + 1
 puzzle apps/solve_puzzle.c|count < REEL_SUDOKU_MAX_CELLS|count <= REEL_SUDOKU_MAX_CELLS
 safetensors data/safetensors.c|length > file->mapped.size - REEL__LENGTH_BYTES|length > file->mapped.size
+state apps/run_state.c|r->step < 1 |r->step < 0 
 END
 }
 
