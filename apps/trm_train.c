@@ -250,6 +250,7 @@ static reel_status begin(trainer *t, run *r, progress *p, const train_config *co
     if (status != REEL_OK)
         return status;
     if (is_finished(t, r)) {
+        run_remove_old(r, t); /* it may have been killed just before */
         status_line_say(&p->line, "%s: finished after step %" PRId64 ", nothing to do", r->folder, t->step);
         return REEL_OK;
     }
