@@ -122,7 +122,7 @@ while [ $kills -lt "$count" ] && read -r wait_seconds; do
         kills=$((kills + 1))
         moment >>hits
         check_folder
-    elif [ $status -eq 0 ]; then
+    elif [ $status -eq 0 ] || [ $status -eq 124 ]; then # 124: it came to its end just when its time did
         check_end
         rm -rf run
     else
