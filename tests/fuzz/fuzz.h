@@ -2,9 +2,8 @@
  *
  * Each fuzzer is one file, fuzz_NAME.c, with one function: it gives the bytes to a reader and, where the
  * reader takes them, holds what its header promises against what came out. The same file is linked with
- * libFuzzer
- * (-Dfuzz=true) and with fuzz_replay.c, whose main runs the files it is given: the seeds and what once
- * crashed. */
+ * libFuzzer (-Dfuzz=true) and with fuzz_replay.c, whose main runs the files it is given: the seeds and what
+ * once crashed. */
 #ifndef FUZZ_H
 #define FUZZ_H
 
@@ -14,6 +13,7 @@
 #include <stdint.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv); /* a fuzzer may have it; once, before all inputs */
 
 /* Ends the program, as a crash does, unless the condition holds; with or without NDEBUG. */
 #define FUZZ_REQUIRE(condition) ((condition) ? (void)0 : fuzz_broken(__FILE__, __LINE__, #condition))
