@@ -36,7 +36,7 @@ static reel_tensor *result_of(reel_context *ctx, const char *op, reel_dtype dtyp
 
 /* ---- sums ---------------------------------------------------------------------------------------------- */
 
-/* dx_i += dy */
+/* dx_i += dy: of add da += dy, db += dy */
 static void add_backward(reel_context *ctx, const reel_node *node) {
     for (int i = 0; i < REEL__MAX_INPUTS && node->in[i]; i++)
         reel__broadcast_gradient(ctx, node, i, node->grad, 1);
@@ -67,7 +67,7 @@ reel_tensor *reel_add_n(reel_context *ctx, reel_tensor *const *x, int n) {
     return add(ctx, "add_n", x, n);
 }
 
-/* da += dy; db -= dy */
+/* da += dy, db -= dy */
 static void sub_backward(reel_context *ctx, const reel_node *node) {
     reel__broadcast_gradient(ctx, node, 0, node->grad, 1);
     reel__broadcast_gradient(ctx, node, 1, node->grad, -1);
@@ -97,7 +97,7 @@ static void end_gradient(reel_context *ctx, const reel_node *node, int input, re
         reel__broadcast_gradient(ctx, node, input, gradient.to, 1);
 }
 
-/* da += dy b; db += dy a */
+/* da += dy b, db += dy a */
 static void mul_backward(reel_context *ctx, const reel_node *node) {
     for (int i = 0; i < 2; i++) {
         const reel__gradient dx = begin_gradient(ctx, node, i);
@@ -118,7 +118,7 @@ reel_tensor *reel_mul(reel_context *ctx, reel_tensor *a, reel_tensor *b) {
                        .saved = {reel_needs_grad(b) ? a : NULL, reel_needs_grad(a) ? b : NULL});
 }
 
-/* da += dy / b; db -= dy y / b */
+/* da += dy / b, db -= dy y / b */
 static void div_backward(reel_context *ctx, const reel_node *node) {
     const reel_tensor *b = node->saved[0], *y = node->saved[1];
     const reel__gradient da = begin_gradient(ctx, node, 0);
@@ -158,7 +158,7 @@ DEFINE_COMPARISON(eq)
 DEFINE_COMPARISON(lt)
 DEFINE_COMPARISON(le)
 
-/* da += condition ? dy : 0; db += condition ? 0 : dy */
+/* da += condition ? dy : 0, db += condition ? 0 : dy */
 static void where_backward(reel_context *ctx, const reel_node *node) {
     const reel_tensor *condition = node->saved[0];
     enum { A = 1, B = 2 }; /* places among the inputs */

@@ -1,6 +1,6 @@
-/* Scaled-dot-product attention. With p = softmax(s), s = scale q k^T + mask and y = p v:
+/* Scaled-dot-product attention. With p = softmax(s), s = q k^T / sqrt d + mask and y = p v:
  *
- *     dv = p^T dy,   ds = p * (dy v^T - rowsum(dy * y)),   dq = scale ds k,   dk = scale ds^T q
+ *     dv += p^T dy, ds = p (dy v^T - rowsum(dy y)), dq += ds k / sqrt d, dk += ds^T q / sqrt d
  *
  * p is not kept: it is made again, a tile of rows at a time, from the logarithm of each row's sum of
  * exponentials (Rabe & Staats 2021, arXiv 2112.05682; Dao et al. 2022, arXiv 2205.14135). */

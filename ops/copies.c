@@ -7,7 +7,7 @@
 
 /* ---- clone and cast ------------------------------------------------------------------------------------ */
 
-/* dx += dy, in x's dtype */
+/* dx += dy in x's dtype */
 static void copy_backward(reel_context *ctx, const reel_node *node) {
     reel__pass_gradient(ctx, node, 0, node->grad);
 }

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* y = silu(g) u, s = sigmoid(g):   dg += dy u s (1 + g (1 - s)),   du += dy g s */
+/* y = silu(g) u:   dg += dy u s (1 + g (1 - s)), du += dy g s, s = sigmoid(g) */
 static void swiglu_backward(reel_context *ctx, const reel_node *node) {
     const reel__gradient dx = reel__gradient_of(ctx, node, 0);
     REEL_DISPATCH(ctx, swiglu_backward,
@@ -48,8 +48,9 @@ reel_tensor *reel_swiglu(reel_context *ctx, reel_tensor *x, int axis) {
 
 /* ---- swiglu, then a linear map ------------------------------------------------------------------------- */
 
-/* With h = swiglu(x), along the last axis y = h W^T:   dh = dy W,     dW += dy^T h, summed over all leading
- * axes; else y = W h:   dh = W^T dy,   dW += dy h^T. h is made again while dx is, in the memory of dh. */
+/* dx as of swiglu from dh = dy W or W^T dy, dW += dy^T h or dy h^T, summed over all leading axes: the former
+ * along the last axis, where y = h W^T, else y = W h. h = swiglu(x) is made again while dx is, in the memory
+ * of dh. */
 static void swiglu_linear_backward(reel_context *ctx, const reel_node *node) {
     const reel_tensor *x = node->saved[0], *weight = node->saved[1];
     const reel_tensor *dy = reel__readable(ctx, node->grad);
@@ -143,7 +144,7 @@ static bool check_gated_mlp(reel_context *ctx, const char *op, reel_tensor *x, r
     return !reel__failed(ctx);
 }
 
-/* As the two ops that know their gradients. */
+/* Gradients as of linear or matmul, then swiglu_linear. */
 static reel_tensor *gated_mlp_in_two(reel_context *ctx, reel_tensor *x, reel_tensor *up, reel_tensor *down,
                                      int axis) {
     reel_tensor *gate_up = axis == x->rank - 1 ? reel_linear(ctx, x, up, NULL) : reel_matmul(ctx, up, x);

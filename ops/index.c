@@ -62,7 +62,7 @@ static void end_sum(reel_context *ctx, const reel__gradient *gradient, const ree
 
 /* ---- embedding ----------------------------------------------------------------------------------------- */
 
-/* dtable[indices_i, d] += scale dy[i, d] */
+/* dtable[indices_i] += scale dy_i */
 static void embedding_backward(reel_context *ctx, const reel_node *node) {
     const reel_tensor *indices = node->saved[0];
     const reel__gradient dtable = reel__wide_gradient_of(ctx, node, 0);
@@ -97,7 +97,7 @@ reel_tensor *reel_embedding(reel_context *ctx, reel_tensor *table, reel_tensor *
 
 /* ---- gather -------------------------------------------------------------------------------------------- */
 
-/* dx[.., indices[..], ..] += dy[..] along the axis */
+/* dx[indices_i] += dy_i along the axis */
 static void gather_backward(reel_context *ctx, const reel_node *node) {
     const reel_tensor *indices = node->saved[0];
     const int axis = (int)node->integer[0];
@@ -126,7 +126,7 @@ reel_tensor *reel_gather(reel_context *ctx, reel_tensor *x, int axis, reel_tenso
 
 /* ---- scatter_add --------------------------------------------------------------------------------------- */
 
-/* dx += dy,  dsource[..] += dy[.., indices[..], ..] */
+/* dx += dy, dsource_i += dy[indices_i] along the axis */
 static void scatter_add_backward(reel_context *ctx, const reel_node *node) {
     const reel_tensor *indices = node->saved[0];
     const int axis = (int)node->integer[0];

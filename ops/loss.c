@@ -63,15 +63,16 @@ static bool check_classes(reel_context *ctx, const char *op, reel_tensor *logits
                            .saved = {x, rows, sum});                                                         \
     }
 
-/* loss = ln sum_j e^x_j - x_label:   dx_j += dloss (softmax(x)_j - [j = label]) */
+/* l = ln sum_j e^x_j - x_label:   dx_j += dl (softmax(x)_j - [j = label]) */
 DEFINE_CROSS_ENTROPY(softmax_cross_entropy, reel__wide(x->dtype))
 
-/* loss = ln sum_j s(x_j) - ln s(x_label):   dx_j += dloss s'(x_j) (1 / sum - [j = label] / s(x_j)), in f64 */
+/* l = ln sum_j s(x_j) - ln s(x_label), in f64:
+ * dx_j += dl s'(x_j) (1 / sum_j s(x_j) - [j = label] / s(x_j)) */
 DEFINE_CROSS_ENTROPY(stablemax_cross_entropy, REEL_F64)
 
 /* ---- binary cross-entropy ------------------------------------------------------------------------------ */
 
-/* dx += dloss (sigmoid(x) - t) */
+/* dx += dl (sigmoid(x) - t) */
 static void binary_cross_entropy_with_logits_backward(reel_context *ctx, const reel_node *node) {
     const reel__gradient dx = reel__gradient_of(ctx, node, 0);
     REEL_DISPATCH(ctx, binary_cross_entropy_with_logits_backward,

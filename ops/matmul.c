@@ -118,7 +118,7 @@ reel_tensor *reel_matmul(reel_context *ctx, reel_tensor *a, reel_tensor *b) {
 
 /* ---- linear -------------------------------------------------------------------------------------------- */
 
-/* dx += dy W, dW += dy^T x, summed over all leading axes, db += sum dy */
+/* dx += dy W, dW += dy^T x, db += sum dy; the last two summed over all leading axes */
 static void linear_backward(reel_context *ctx, const reel_node *node) {
     reel_tensor *dy = reel__readable(ctx, node->grad);
     const reel_tensor *x = node->saved[0], *weight = node->saved[1];

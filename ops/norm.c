@@ -44,8 +44,13 @@ static void parameters_backward(reel_context *ctx, const reel_node *node, const 
         reel__pass_gradient(ctx, node, IN_BIAS, reel_sum(ctx, dbias, (const int[]){0}, 1, 0));
 }
 
-/* With h the normalised row and g = dy weight:   dx += r (g - h mean(g h) - [layer_norm] mean(g)).
- * Without weight and bias h is the result itself, so that x need not be kept. x and addend get the same. */
+/* With h the normalised row:
+ *
+ *     rms_norm      dx += r (g - h mean(g h)), g = dy w, dw += sum dy h
+ *     add_rms_norm  da += r (dy - y mean(dy y)), db likewise
+ *     layer_norm    dx += r (g - h mean(g h) - mean g), g = dy w, dw += sum dy h, db += sum dy
+ *
+ * Without weight and bias h is the result itself, so that x need not be kept. */
 static void norm_backward(reel_context *ctx, const reel_node *node) {
     const reel_tensor *value = node->saved[SAVED_VALUE], *mean = node->saved[SAVED_MEAN];
     const reel_tensor *r = node->saved[SAVED_R], *weight = node->saved[SAVED_WEIGHT];

@@ -71,7 +71,8 @@ static reel_tensor with_axes(const reel_tensor *y, const reel_tensor *x, unsigne
 
 /* ---- sum and mean -------------------------------------------------------------------------------------- */
 
-/* dx += factor dy, repeated along the reduced axes: a view of stride 0 */
+/* dx_i += factor dy, repeated along the reduced axes: a view of stride 0. Of sum dx_i += dy, of mean
+ * dx_i += dy / n. */
 static void sum_backward(reel_context *ctx, const reel_node *node) {
     const reel_tensor *x = node->in[0];
     const double factor = node->number[0];
@@ -124,7 +125,7 @@ static bool check_terms(reel_context *ctx, const char *op, const reel_tensor *x,
     return false;
 }
 
-/* dx[index] += dy */
+/* dx[argmax x] += dy */
 static void max_backward(reel_context *ctx, const reel_node *node) {
     reel_tensor *dx = reel__partial_gradient_of(ctx, node, 0);
     if (!dx)

@@ -159,7 +159,7 @@ reel_tensor *reel_permute(reel_context *ctx, reel_tensor *x, const int *axes) {
 
 /* ---- expand -------------------------------------------------------------------------------------------- */
 
-/* dx += dy summed over the axes along which x was repeated */
+/* dx += dy summed over the repeats */
 static void expand_backward(reel_context *ctx, const reel_node *node) {
     reel__broadcast_gradient(ctx, node, 0, node->grad, 1);
 }
@@ -198,8 +198,8 @@ reel_tensor *reel_expand(reel_context *ctx, reel_tensor *x, int rank, const int6
 
 /* ---- narrow and split ---------------------------------------------------------------------------------- */
 
-/* dx[start .. start + length - 1] += dy. The first gradient to reach x is copied, not added, and only the
- * rest of dx is filled with zeros: no element is passed over twice. */
+/* dx[start .. start + length - 1] += dy; of split dx[part i] += dy_i. The first gradient to reach x is
+ * copied, not added, and only the rest of dx is filled with zeros: no element is passed over twice. */
 static void narrow_backward(reel_context *ctx, const reel_node *node) {
     const reel__gradient dx = reel__gradient_of(ctx, node, 0);
     if (!dx.to)

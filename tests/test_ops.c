@@ -6,15 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REEL_OP(name, inputs, differentiable, dtypes, formula) void op_case_##name(op_case *c);
+#define REEL_OP(name, ...) void op_case_##name(op_case *c);
 #include "op_list.h"
-#undef REEL_OP
 
 static const op_entry entries[] = {
-#define REEL_OP(name, inputs, differentiable, dtypes, formula)                                               \
+#define REEL_OP(name, inputs, differentiable, dtypes, formula, gradient)                                     \
     {#name, inputs, differentiable, dtypes, op_case_##name},
 #include "op_list.h"
-#undef REEL_OP
 };
 enum { OP_COUNT = sizeof entries / sizeof entries[0], SKIPPED = 77 };
 
