@@ -24,18 +24,21 @@ extern "C" {
 
 /* ---- what gets a gradient ---------------------------------------------------------------------------- */
 
-/* Makes an owned floating tensor a leaf: it gets an owned gradient of its shape, f32 (f64 for f64), that
- * reel_backward adds to and that survives reel_tape_reset. */
+/* Makes an owned float tensor a leaf: it gets an owned gradient of its shape, f32 (f64 for f64), that
+ * reel_backward adds to and that survives reel_tape_reset; it is freed with t. Errors: ARGUMENT for a tensor
+ * that is not owned, not float or a leaf already, MEMORY. */
 REEL_API reel_status reel_require_grad(reel_context *ctx, reel_tensor *t);
 
-/* As above with the gradient's memory given: `grad` is owned, of t's shape and the right dtype, and outlives
- * t's use. For arenas, where all gradients lie in one block. */
+/* As above with the gradient given: owned, row-major, of t's shape and the right dtype. From then on it
+ * belongs to t, which frees it. For arenas, where all gradients lie in one block. Errors: as above, SHAPE for
+ * a gradient that does not fit; upon an error the caller keeps it. */
 REEL_API reel_status reel_require_grad_in(reel_context *ctx, reel_tensor *t, reel_tensor *grad);
 
-/* The gradient of a leaf, of zeros where nothing has flowed since reel_zero_grad; NULL for any other. */
+/* The gradient of a leaf, which belongs to it: zeros where nothing has flowed since reel_zero_grad. NULL for
+ * a tensor that is no leaf. */
 REEL_API reel_tensor *reel_grad(reel_context *ctx, reel_tensor *t);
 
-/* Forgets a leaf's gradient: the next backward overwrites it. */
+/* Forgets a leaf's gradient, at no cost: the next backward overwrites it. */
 REEL_API void reel_zero_grad(reel_tensor *t);
 
 /* 1 when t is a leaf or the result of an op on something that needs a gradient. */
@@ -43,19 +46,22 @@ REEL_API int reel_needs_grad(const reel_tensor *t);
 
 /* ---- backward ---------------------------------------------------------------------------------------- */
 
-enum { REEL_KEEP_TAPE = 1 };
+enum { REEL_KEEP_TAPE = 1 }; /* backward may run again on the same tape */
 
 /* d loss / d leaf, added to the gradient of every leaf that the one-element tensor `loss` depends on.
  * Consumes the tape: activations are freed as soon as the last rule that needs them has run. Returns the
- * first error of the step, whichever op made it. */
+ * first error of the step, whichever op made it. Errors of its own: ARGUMENT for a loss that has not one
+ * element, depends on no leaf, was made without gradient or was consumed before; MEMORY. */
 REEL_API reel_status reel_backward(reel_context *ctx, reel_tensor *loss);
 
 /* As above; REEL_KEEP_TAPE in flags leaves the tape whole, so that backward can run again. */
 REEL_API reel_status reel_backward_flags(reel_context *ctx, reel_tensor *loss, unsigned flags);
 
-/* Ends the step: every tape tensor and scope dies, the first error is returned and cleared. */
+/* Ends the step: every tape tensor and scope dies, the first error is returned and cleared. Owned tensors and
+ * their gradients stay. */
 REEL_API reel_status reel_tape_reset(reel_context *ctx);
 
+/* What the tape holds. */
 typedef struct reel_tape_info {
     int64_t tensors;    /* on the tape now */
     int64_t nodes;      /* backward rules recorded */
@@ -63,42 +69,51 @@ typedef struct reel_tape_info {
     int64_t peak_bytes; /* highest live_bytes since the last reset */
 } reel_tape_info;
 
-REEL_API reel_tape_info reel_tape_of(const reel_context *ctx);
+REEL_API reel_tape_info reel_tape_of(const reel_context *ctx); /* zeros before the first op */
 
 /* ---- scopes ------------------------------------------------------------------------------------------ */
 
 enum { REEL_NO_GRAD = 1 }; /* ops inside record no node */
 
+/* Names an open scope. */
 typedef struct reel_scope {
-    int depth;
+    int depth; /* how many are open, itself among them */
 } reel_scope;
 
+/* Opens a scope. flags: REEL_NO_GRAD or 0; within a scope without gradient every scope is. Without memory the
+ * context keeps the error, and the result is no scope. */
 REEL_API reel_scope reel_scope_begin(reel_context *ctx, unsigned flags);
 
 /* Ends one iteration and begins the next: everything made in the scope so far dies, also what the last roll
- * kept, except the n tensors in keep. Tensors from outside the scope may be named and are left alone. */
+ * kept, except the n tensors in keep: their storage is given back, and an op that reads one is an error
+ * (STATE). What a backward rule saved lives on for it. Tensors from outside the scope may be named and are
+ * left alone. Error, kept by the context: STATE when the scope is not the innermost. */
 REEL_API void reel_scope_roll(reel_context *ctx, reel_scope scope, reel_tensor *const *keep, int n);
 
-/* Ends the scope; the n tensors in keep pass to the enclosing one. Scopes end in reverse order of begin. */
+/* Ends the scope; the n tensors in keep pass to the enclosing one, everything else dies as in a roll. Scopes
+ * end in reverse order of begin. Error: as above. */
 REEL_API void reel_scope_end(reel_context *ctx, reel_scope scope, reel_tensor *const *keep, int n);
 
 /* ---- gradient check ---------------------------------------------------------------------------------- */
 
-/* A function under test: builds its result on the tape from the inputs. */
+/* A function under test: builds its result, f64 of any shape, on the tape from the inputs. */
 typedef reel_tensor *(*reel_check_fn)(reel_context *ctx, reel_tensor *const *inputs, void *arg);
 
+/* How to check, and what was found. */
 typedef struct reel_check {
-    double step;      /* of the central difference; 0: 1e-5 */
-    double tolerance; /* on the error below; 0: 1e-6 */
-    double worst;     /* out: the worst error, |analytic - numeric| / max(1, |analytic|, |numeric|) */
-    int input;        /* out: where it was: which input */
-    int64_t element;  /* ... and which of its elements */
-    double analytic, numeric;
+    double step;              /* of the central difference, times max(1, |x|); 0: 1e-5 */
+    double tolerance;         /* on the error below; 0: 1e-6 */
+    double worst;             /* out: the worst error, |analytic - numeric| / max(1, |analytic|, |numeric|) */
+    int input;                /* out: where it was: which input */
+    int64_t element;          /* ... and which of its elements */
+    double analytic, numeric; /* out: the two derivatives there */
 } reel_check;
 
 /* Compares reel_backward with central differences for loss = sum(w * fn(inputs)), w random, over every
- * element of every input that needs a gradient. Inputs are owned f64 leaves. REEL_ERROR_NOT_FINITE or
- * REEL_ERROR_ARGUMENT ("gradient check: ...") when an error exceeds the tolerance or is NaN. */
+ * element of every input that needs a gradient: owned f64 leaves, whose values are as before afterwards and
+ * whose gradients are overwritten. The tape is consumed, not reset. Errors: ARGUMENT ("gradient check: ...")
+ * at the first element whose error exceeds the tolerance, NOT_FINITE where it is NaN, DTYPE for what is not
+ * f64, and whatever fn fails with. */
 REEL_API reel_status reel_gradient_check(reel_context *ctx, reel_check_fn fn, void *arg,
                                          reel_tensor *const *inputs, int n, reel_check *check);
 

@@ -16,6 +16,7 @@ extern "C" {
 /* A label that no loss and no accuracy counts. */
 enum { REEL_BATCH_LABEL_IGNORED = -100 };
 
+/* The part of the data that a data set is. */
 typedef enum reel_data_split { REEL_SPLIT_TRAIN, REEL_SPLIT_TEST } reel_data_split;
 
 enum { REEL_DATASET_MAX_SETS = 64, REEL_DATASET_NAME_BYTES = 80 };
@@ -26,6 +27,7 @@ typedef struct reel_dataset_set {
     int64_t examples;
 } reel_dataset_set;
 
+/* The library's own. */
 typedef struct reel_dataset_inside reel_dataset_inside;
 
 /* Plain and readable, made only by the library. */
@@ -41,10 +43,9 @@ typedef struct reel_dataset {
     reel_dataset_inside *inside;
 } reel_dataset;
 
-enum {
-    REEL_AUG_DEFAULT = -1, /* num_aug: null */
-};
+enum { REEL_AUG_DEFAULT = -1 }; /* num_aug: null */
 
+/* How a data set is opened. */
 typedef struct reel_dataset_options {
     uint64_t seed;        /* of puzzles made on the spot and of their variants */
     int64_t num_aug;      /* variants of a training puzzle besides itself, or REEL_AUG_DEFAULT */
@@ -69,12 +70,14 @@ typedef struct reel_dataset_options {
  * The sources must agree in sequence length and vocabulary. Their identifiers follow each other, the blank
  * one, 0, is shared; a test source that is also a training source has that one's identifiers. A test set
  * names its training set, which it must fit, or NULL; puzzles made on the spot for it are equivalent to none
- * of the training set. */
+ * of the training set.
+ * Freed by reel_dataset_close; *dataset is NULL upon an error: ARGUMENT for a spec or option that is none,
+ * SHAPE for sources that do not fit each other or the training set, FORMAT, IO, MEMORY. */
 REEL_API reel_status reel_dataset_open(reel_dataset **dataset, const char *const *specs, int count,
                                        reel_data_split split, const reel_dataset_options *options,
                                        const reel_dataset *training, reel_error *error);
 
-/* NULL is accepted. */
+/* Frees it with all that it has given out. NULL is accepted. */
 REEL_API void reel_dataset_close(reel_dataset *dataset);
 
 /* Whether the spec of a training set brings a test set of its own: 1 for a folder with test/dataset.json and
@@ -90,6 +93,7 @@ typedef struct reel_batch {
 
 /* ---- training ---------------------------------------------------------------------------------------- */
 
+/* How a run goes through its training set. */
 typedef struct reel_batch_plan {
     int64_t batch_size;    /* B, of all devices together */
     int64_t epochs;        /* of the whole run */
@@ -97,8 +101,8 @@ typedef struct reel_batch_plan {
     uint64_t seed;
 } reel_batch_plan;
 
-/* Says whether a run can follow `plan`: positive numbers, eval_interval divides epochs, an interval fills at
- * least one batch. The functions below want such a plan. */
+/* REEL_OK if a run can follow `plan`: positive numbers, eval_interval divides epochs, an interval fills at
+ * least one batch, the steps fit into 32 bits; else ARGUMENT. The functions below want such a plan. */
 REEL_API reel_status reel_batch_plan_check(const reel_dataset *dataset, const reel_batch_plan *plan,
                                            reel_error *error);
 
@@ -119,7 +123,7 @@ REEL_API int64_t reel_plan_interval(reel_dataset *dataset, const reel_batch_plan
  * (REEL_STREAM_SAMPLE, epoch, 0), the puzzle of a group and the order of its examples from
  * (REEL_STREAM_SAMPLE, number of the group's draw in the run, 1), a symmetry drawn on the fly from
  * (REEL_STREAM_AUGMENT, row, step). Where the run stands is kept inside, so one data set serves one thread at
- * a time. */
+ * a time. ARGUMENT for a step that the run has not. */
 REEL_API reel_status reel_train_batch(reel_dataset *dataset, const reel_batch_plan *plan, int64_t step,
                                       const reel_batch *batch, reel_error *error);
 
@@ -136,7 +140,7 @@ typedef struct reel_test_rows {
 } reel_test_rows;
 
 /* Writes batch `index` of such a pass: the examples in order, unchanged. Rows behind the last example of a
- * set hold padding and ignored labels. `rows` may be NULL. */
+ * set hold padding and ignored labels. `rows` may be NULL. ARGUMENT for a batch that the pass has not. */
 REEL_API reel_status reel_test_batch(const reel_dataset *dataset, int64_t batch_size, int64_t index,
                                      const reel_batch *batch, reel_test_rows *rows, reel_error *error);
 

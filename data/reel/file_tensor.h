@@ -9,6 +9,7 @@
 extern "C" {
 #endif
 
+/* Of elements in files. */
 typedef enum reel_file_dtype {
     REEL_FILE_F64,
     REEL_FILE_F32,
@@ -23,11 +24,12 @@ typedef enum reel_file_dtype {
     REEL_FILE_DTYPES
 } reel_file_dtype;
 
-REEL_API size_t reel_file_dtype_bytes(reel_file_dtype dtype);
+REEL_API size_t reel_file_dtype_bytes(reel_file_dtype dtype);     /* of one element */
 REEL_API const char *reel_file_dtype_name(reel_file_dtype dtype); /* "F32", as safetensors writes it */
-/* REEL_FILE_DTYPES where there is none of that name. */
+/* The dtype of such a name, REEL_FILE_DTYPES where there is none. */
 REEL_API reel_file_dtype reel_file_dtype_named(const char *name);
 
+/* A tensor of a file, without its elements. */
 typedef struct reel_file_tensor {
     const char *name;
     reel_file_dtype dtype;
@@ -39,7 +41,8 @@ typedef struct reel_file_tensor {
 /* Element i of a tensor's bytes, rounded where a double does not hold it: a large I64. */
 REEL_API double reel_file_number(reel_file_dtype dtype, const void *bytes, int64_t i);
 
-/* Brings the bytes of tensor i, all of them, into memory: where a writer gets what it writes. */
+/* Brings the bytes of tensor i, all of them, into memory: where a writer gets what it writes. `source` is
+ * what the writer was given; an error ends the writing and becomes its result. */
 typedef reel_status (*reel_file_read)(void *source, int64_t i, void *bytes, reel_error *error);
 
 #ifdef __cplusplus

@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 /* Makes a folder and those above it, as mkdir -p does. *made (NULL is accepted) says whether the last one is
- * new. */
+ * new. Errors: IO, MEMORY. */
 REEL_API reel_status reel_make_folders(const char *path, int *made, reel_error *error);
 
 /* FOLDER/NAME, to be freed by free(), or NULL without memory. */

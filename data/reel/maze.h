@@ -13,6 +13,7 @@
 extern "C" {
 #endif
 
+/* Bytes of a maze. */
 typedef enum reel_maze_cell {
     REEL_MAZE_WALL = 1,
     REEL_MAZE_FREE,
@@ -34,12 +35,13 @@ enum {
 
 /* A rating is the length of the path in steps. */
 typedef reel_puzzle_set reel_maze_set;
+/* One maze of such a set or of a file. */
 typedef reel_puzzle_row reel_maze_row;
 
 /* ---- one maze ---------------------------------------------------------------------------------------- */
 
 /* REEL_OK if `question` has one start and one goal, and `answer` is the same with a shortest path between
- * them marked; otherwise the error says what is wrong. */
+ * them marked; otherwise the error says what is wrong: FORMAT, or ARGUMENT for a size that is none. */
 REEL_API reel_status reel_maze_check(int size, const uint8_t *question, const uint8_t *answer,
                                      reel_error *error);
 
@@ -62,20 +64,21 @@ REEL_API void reel_maze_variant(int size, const uint8_t *maze, int variant, uint
 
 /* Makes `count` mazes of which no two are equal, turned and mirrored included, nor any to one of `exclude`
  * (which may be NULL). The same arguments give the same set; a set with `exclude` is drawn from another
- * sequence than one without. */
+ * sequence than one without. Freed by reel_puzzle_set_free. Errors: ARGUMENT for a size or count out of
+ * range, or where so many do not exist, MEMORY. */
 REEL_API reel_status reel_maze_generate(int size, int64_t count, uint64_t seed, const reel_maze_set *exclude,
                                         reel_maze_set **set, reel_error *error);
 
 /* Reads a CSV file with a header row and at least the columns `question` and `answer` (Maze-Hard also has
- * `source`, which is ignored, and `rating`, 0 where the column is missing). Every answer is checked. Errors
- * name the file and the line. */
+ * `source`, which is ignored, and `rating`, 0 where the column is missing). Every answer is checked. Freed by
+ * reel_puzzle_set_free; *set is NULL upon an error, which names file and line: IO, FORMAT, MEMORY. */
 REEL_API reel_status reel_maze_read_csv(const char *path, reel_maze_set **set, reel_error *error);
 
-/* The same, row by row, for files that need not fit into memory. */
+/* The same, row by row, for files that need not fit into memory. `arg` is passed on to visit. */
 REEL_API reel_status reel_maze_scan_csv(const char *path, reel_puzzle_visitor *visit, void *arg,
                                         reel_error *error);
 
-/* Writes the same form, atomically. */
+/* Writes the same form, atomically. Errors: IO, MEMORY. */
 REEL_API reel_status reel_maze_write_csv(const char *path, const reel_maze_set *set, reel_error *error);
 
 #ifdef __cplusplus

@@ -17,7 +17,7 @@ typedef struct reel_puzzle_set {
     int32_t *ratings;   /* (count): how hard, in a measure of the kind */
 } reel_puzzle_set;
 
-/* NULL is accepted. */
+/* Frees it with all that it holds. NULL is accepted. */
 REEL_API void reel_puzzle_set_free(reel_puzzle_set *set);
 
 /* One puzzle of a file that need not fit into memory. */

@@ -13,6 +13,7 @@
 extern "C" {
 #endif
 
+/* An open file. */
 typedef struct reel_pytorch reel_pytorch;
 
 /* ---- reading ----------------------------------------------------------------------------------------- */
@@ -26,22 +27,23 @@ typedef struct reel_pytorch reel_pytorch;
  * may be shared, but all tensors together must not need more than 64 MiB and 16 times the file. The name of a
  * tensor within dictionaries is its keys joined by dots ("model_state_dict.inner.H_init"), in lists and
  * tuples the number counts as key; one that is alone is called "tensor". Everything else that such a file
- * holds, numbers and texts, is passed over. */
+ * holds, numbers and texts, is passed over. *file is NULL upon an error: IO, FORMAT, MEMORY. */
 REEL_API reel_status reel_pytorch_open(reel_pytorch **file, const char *path, reel_error *error);
-/* NULL is accepted. */
+/* Frees it with all that it has given out. NULL is accepted. */
 REEL_API void reel_pytorch_close(reel_pytorch *file);
 
-/* The tensors, sorted by name; tensor i for 0 <= i < count. They live until close. */
+/* How many tensors there are. */
 REEL_API int64_t reel_pytorch_count(const reel_pytorch *file);
+/* Tensor i, 0 <= i < count, sorted by name; it lives until close. */
 REEL_API const reel_file_tensor *reel_pytorch_at(const reel_pytorch *file, int64_t i);
 /* The number of the tensor of that name, -1 if there is none. */
 REEL_API int64_t reel_pytorch_find(const reel_pytorch *file, const char *name);
 
 /* Brings tensor i into memory, all of its `bytes`, row-major. A storage is read whole and its checksum
- * verified. */
+ * verified. Errors: IO, FORMAT, MEMORY. */
 REEL_API reel_status reel_pytorch_read(reel_pytorch *file, int64_t i, void *bytes, reel_error *error);
 
-/* Copies the tensor `name` into `dst`, converted as by reel_safetensors_load. */
+/* Copies the tensor `name` into `dst`, converted and refused as by reel_safetensors_load. */
 REEL_API reel_status reel_pytorch_load(reel_context *ctx, reel_pytorch *file, const char *name,
                                        reel_tensor *dst, reel_error *error);
 
@@ -51,7 +53,7 @@ REEL_API reel_status reel_pytorch_load(reel_context *ctx, reel_pytorch *file, co
  * torch.load reads it with weights_only=True. Each has a storage of its own, which begins at a multiple of 64
  * bytes. The file appears whole or not at all (<reel/atomic_file.h>); the same arguments give the same bytes.
  * `read` brings the bytes of one tensor at a time. Names must be different UTF-8 strings without control
- * characters. */
+ * characters (ARGUMENT). Other errors: IO, MEMORY, and what `read` fails with. */
 REEL_API reel_status reel_pytorch_write(const char *path, const reel_file_tensor *tensors, int64_t count,
                                         reel_file_read read, void *source, reel_error *error);
 

@@ -12,8 +12,10 @@
 extern "C" {
 #endif
 
+/* An open file. */
 typedef struct reel_safetensors reel_safetensors;
 
+/* A tensor of a file. */
 typedef struct reel_safetensors_entry {
     const char *name;
     const char *dtype; /* as in the file: "F64" "F32" "F16" "BF16" "I64" "I32" "I16" "I8" "U8" "BOOL" */
@@ -23,6 +25,7 @@ typedef struct reel_safetensors_entry {
     size_t bytes;
 } reel_safetensors_entry;
 
+/* A line of metadata. */
 typedef struct reel_safetensors_pair {
     const char *key, *value;
 } reel_safetensors_pair;
@@ -32,19 +35,22 @@ typedef struct reel_safetensors_pair {
 /* Maps a file, read-only, and checks all of its header before any of it is used: lengths against the file,
  * depth of the JSON, UTF-8, names given twice, rank at most REEL_MAX_RANK, dtypes as above, offsets that fit
  * dtype and shape and cover the data exactly once. The header may have 16 MiB. The file must not shrink while
- * it is open. Everything that the functions below return lives until close. */
+ * it is open. Everything that the functions below return lives until close. *file is NULL upon an error:
+ * IO, FORMAT, MEMORY. */
 REEL_API reel_status reel_safetensors_open(reel_safetensors **file, const char *path, reel_error *error);
-/* NULL is accepted. */
+/* Frees it with all that it has given out. NULL is accepted. */
 REEL_API void reel_safetensors_close(reel_safetensors *file);
 
-/* The tensors, sorted by name; entry i for 0 <= i < count. */
+/* How many tensors there are. */
 REEL_API int64_t reel_safetensors_count(const reel_safetensors *file);
+/* Tensor i, 0 <= i < count, sorted by name. */
 REEL_API const reel_safetensors_entry *reel_safetensors_at(const reel_safetensors *file, int64_t i);
-/* NULL if there is no tensor of that name. */
+/* The tensor of that name, NULL if there is none. */
 REEL_API const reel_safetensors_entry *reel_safetensors_find(const reel_safetensors *file, const char *name);
 
-/* The metadata, sorted by key. */
+/* How many lines of metadata there are. */
 REEL_API int64_t reel_safetensors_metadata_count(const reel_safetensors *file);
+/* Line i, 0 <= i < count, sorted by key. */
 REEL_API const reel_safetensors_pair *reel_safetensors_metadata_at(const reel_safetensors *file, int64_t i);
 /* The value of a key, or NULL. */
 REEL_API const char *reel_safetensors_metadata(const reel_safetensors *file, const char *key);
@@ -54,7 +60,8 @@ REEL_API const char *reel_safetensors_metadata(const reel_safetensors *file, con
  *   I64 I32 I16 I8 U8  into any dtype, if each value is held exactly: a range of 2^24 in f32, 2^8 in bf16 and
  *                      that of i32 in f64; others are refused
  *   BOOL               likewise, as 0 and 1; other bytes are refused
- * Floats into integers are refused. A failure of the engine also stays in ctx. */
+ * Floats into integers are refused. A failure of the engine also stays in ctx. Errors: ARGUMENT for a name
+ * that the file has not, SHAPE, DTYPE for a conversion and FORMAT for a value that is refused, MEMORY. */
 REEL_API reel_status reel_safetensors_load(reel_context *ctx, const reel_safetensors *file, const char *name,
                                            reel_tensor *dst, reel_error *error);
 
@@ -63,6 +70,7 @@ REEL_API reel_file_tensor reel_safetensors_tensor(const reel_safetensors_entry *
 
 /* ---- writing ----------------------------------------------------------------------------------------- */
 
+/* What is written, and under which name. */
 typedef struct reel_safetensors_item {
     const char *name;
     const reel_tensor *tensor; /* any device, any strides */
@@ -71,13 +79,14 @@ typedef struct reel_safetensors_item {
 /* Writes a file atomically (<reel/atomic_file.h>). The same arguments give the same bytes: tensors stand in
  * the given order, those of wider dtypes first, so that every one is aligned; the data begins at a multiple
  * of 64 bytes. Names must be different UTF-8 strings without control characters, metadata UTF-8 strings with
- * different keys. */
+ * different keys, else ARGUMENT. Other errors: STATE for a tensor that is none, IO, MEMORY. */
 REEL_API reel_status reel_safetensors_write(reel_context *ctx, const char *path,
                                             const reel_safetensors_item *items, int64_t item_count,
                                             const reel_safetensors_pair *metadata, int64_t metadata_count,
                                             reel_error *error);
 
-/* The same for tensors of a file, whose bytes are written as `read` brings them, one tensor at a time. */
+/* The same for tensors of a file, whose bytes are written as `read` brings them, one tensor at a time; what
+ * it fails with, too, is an error. */
 REEL_API reel_status reel_safetensors_write_raw(const char *path, const reel_file_tensor *tensors,
                                                 int64_t count, reel_file_read read, void *source,
                                                 const reel_safetensors_pair *metadata, int64_t metadata_count,

@@ -19,15 +19,16 @@ enum { REEL_SUDOKU_FIRST_TOKEN = 1 }; /* a cell's token is its byte plus this */
 
 /* Of size 4, 6 or 9. The rating of a generated puzzle is the number of guesses reel_sudoku_solve needs. */
 typedef reel_puzzle_set reel_sudoku_set;
+/* One puzzle of such a set or of a file. */
 typedef reel_puzzle_row reel_sudoku_row;
 
-/* 1 for 4, 6 and 9. All functions below that return no status want one of these. */
+/* 1 for 4, 6 and 9, else 0. All functions below that return no status want one of these. */
 REEL_API int reel_sudoku_is_size(int size);
 
 /* ---- one puzzle -------------------------------------------------------------------------------------- */
 
 /* REEL_OK if `answer` is a full valid grid that keeps every clue of `question`; otherwise the error says
- * which cell, row, column or box is wrong, counted from 1. */
+ * which cell, row, column or box is wrong, counted from 1: FORMAT, or ARGUMENT for a size that is none. */
 REEL_API reel_status reel_sudoku_check(int size, const uint8_t *question, const uint8_t *answer,
                                        reel_error *error);
 
@@ -43,10 +44,9 @@ REEL_API void reel_sudoku_make(int size, reel_random *random, uint8_t *question,
 
 /* ---- symmetries -------------------------------------------------------------------------------------- */
 
-/* What maps puzzles to equally hard ones: relabelling the digits, permuting the bands of boxes and the rows
- * within each, the stacks and the columns within each, and transposing where boxes are square. */
-
-/* Draws one symmetry uniformly and applies it to both grids; `answer` is full. Inputs and outputs must not
+/* Draws one symmetry uniformly and applies it to both grids; `answer` is full. Symmetries map puzzles to
+ * equally hard ones: relabelling the digits, permuting the bands of boxes and the rows within each, the
+ * stacks and the columns within each, and transposing where boxes are square. Inputs and outputs must not
  * overlap. The published training does the same (dataset/build_sudoku_dataset.py, shuffle_sudoku). */
 REEL_API void reel_sudoku_augment(int size, const uint8_t *question, const uint8_t *answer,
                                   reel_random *random, uint8_t *out_question, uint8_t *out_answer);
@@ -65,7 +65,8 @@ REEL_API void reel_sudoku_canonical(int size, const uint8_t *question, uint8_t *
 
 /* Makes `count` minimal puzzles of which no two are equivalent, nor any to one of `exclude` (which may be
  * NULL). The same arguments give the same set; a set with `exclude` is drawn from another sequence than one
- * without. Fails with REEL_ERROR_ARGUMENT if so many do not exist: there are 36 of size 4. */
+ * without. Freed by reel_puzzle_set_free. Errors: ARGUMENT for a size or count out of range, or where so many
+ * do not exist (there are 36 of size 4), MEMORY. */
 REEL_API reel_status reel_sudoku_generate(int size, int64_t count, uint64_t seed,
                                           const reel_sudoku_set *exclude, reel_sudoku_set **set,
                                           reel_error *error);
@@ -73,14 +74,15 @@ REEL_API reel_status reel_sudoku_generate(int size, int64_t count, uint64_t seed
 /* Reads a CSV file with a header row and at least the columns `question` and `answer` (Sudoku-Extreme also
  * has `source`, which is ignored, and `rating`, a whole number, 0 where the column is missing). Grids are 16,
  * 36 or 81 characters, all of one size; '.' or '0' is a blank. Every answer is checked against the rules and
- * its question. Errors name the file and the line. */
+ * its question. Freed by reel_puzzle_set_free; *set is NULL upon an error, which names file and line: IO,
+ * FORMAT, MEMORY. */
 REEL_API reel_status reel_sudoku_read_csv(const char *path, reel_sudoku_set **set, reel_error *error);
 
-/* The same, row by row, for files that need not fit into memory. */
+/* The same, row by row, for files that need not fit into memory. `arg` is passed on to visit. */
 REEL_API reel_status reel_sudoku_scan_csv(const char *path, reel_puzzle_visitor *visit, void *arg,
                                           reel_error *error);
 
-/* Writes the same form, atomically. */
+/* Writes the same form, atomically. Errors: IO, MEMORY. */
 REEL_API reel_status reel_sudoku_write_csv(const char *path, const reel_sudoku_set *set, reel_error *error);
 
 #ifdef __cplusplus

@@ -38,23 +38,27 @@ typedef struct reel_carry {
     double *drawn;                            /* (B) on the host: where least_steps are drawn */
 } reel_carry;
 
-/* All rows halted. NULL with the context's error set when memory is short. */
+/* A carry whose rows have all halted, so that the first step takes the whole offer. Freed by reel_carry_free,
+ * before the context. NULL, with the context's error set, for a batch of no rows (ARGUMENT) or without memory
+ * (MEMORY). */
 REEL_API reel_carry *reel_carry_new(reel_context *ctx, const reel_model *model, int64_t batch_size);
+/* Frees a carry and its tensors. NULL is accepted. */
 REEL_API void reel_carry_free(reel_context *ctx, reel_carry *carry);
 
 /* Offers one puzzle per row: inputs and labels (B, S), identifiers (B), on the host. Rows that have not
  * halted when the next step begins pass it by. Token and identifier ranges are checked by the step's
- * embeddings. */
+ * embeddings. Copied: the caller's memory is free afterwards. Returns the context's status. */
 REEL_API reel_status reel_carry_offer(reel_context *ctx, reel_carry *carry, const int32_t *inputs,
                                       const int32_t *labels, const int32_t *identifiers);
 
-/* Forgets every row, so that the next step takes the whole offer: for evaluation. */
+/* Makes every row halt, so that the next step takes the whole offer: for evaluation. */
 REEL_API reel_status reel_carry_restart(reel_context *ctx, reel_carry *carry);
 
-enum { REEL_CARRY_TENSORS_MAX = 5 + REEL_MAX_LATENTS };
+enum { REEL_CARRY_TENSORS_MAX = 5 + REEL_MAX_LATENTS }; /* room that reel_carry_tensors may need */
 
 /* Everything of a carry that a checkpoint must hold for the next step to go on from it; what is offered and
- * drawn is made anew for each step. The tensors are the carry's own and may be written. Returns how many. */
+ * drawn is made anew for each step. The tensors are the carry's own and may be written. Returns how
+ * many, at most REEL_CARRY_TENSORS_MAX. */
 REEL_API int reel_carry_tensors(const reel_carry *carry, reel_named_tensor *tensors);
 
 /* Sums over the batch; the first five over the rows that halted in this step and have a label. */
@@ -70,7 +74,7 @@ typedef enum reel_metric {
     REEL_METRIC_KINDS,
 } reel_metric;
 
-/* The published name: "exact_accuracy". */
+/* The published name: "exact_accuracy"; "" for what is no metric. Never freed. */
 REEL_API const char *reel_metric_name(reel_metric metric);
 
 /* Tape tensors of one step. */
@@ -85,14 +89,17 @@ typedef struct reel_act_result {
     reel_tensor *metrics;                                 /* (REEL_METRIC_KINDS) f32 or f64 */
 } reel_act_result;
 
+/* When rows halt. */
 typedef enum reel_act_mode {
     REEL_ACT_EVALUATE,         /* every row runs to halt_max_steps, so that rows stay together */
     REEL_ACT_EVALUATE_HALTING, /* rows halt when the halting head says so */
     REEL_ACT_TRAIN,            /* the same, later for those that explore */
 } reel_act_mode;
 
-/* One supervision step; moves the carry on. `step` names the random draws. In training, gradients of the
- * parameters and of carry->puzzle_rows follow from reel_backward(ctx, result.loss). */
+/* One supervision step; moves the carry on. `step` names the random draws, row r's exploration from
+ * (REEL_STREAM_HALT, r, step). In training, gradients of the parameters and of carry->puzzle_rows follow from
+ * reel_backward(ctx, result.loss). Made of ops and with their contract: upon an error, such as a token or an
+ * identifier out of range (ARGUMENT), the results are void tensors. */
 REEL_API reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry,
                                        uint32_t step, reel_act_mode mode);
 

@@ -17,8 +17,10 @@ typedef struct reel_trm_updates {
     reel_latents (*answer)(reel_context *ctx, const reel_model *model, reel_latents s);
 } reel_trm_updates;
 
-/* One supervision step: H_cycles recursions of L_cycles updates of a latent and one of the answer, of which
- * the last recursion has a gradient, or with one_step_gradient its last two updates; see trm.c. */
+/* One supervision step on the embedded input x (B, T, D) from the latents s: H_cycles recursions of L_cycles
+ * updates of a latent and one of the answer, of which the last recursion has a gradient, or with
+ * one_step_gradient its last two updates; see trm.c. Returns the latents after it, tape tensors. Figure 3 of
+ * the paper. */
 REEL_API reel_latents reel_deep_recursion(reel_context *ctx, const reel_model *model,
                                           const reel_trm_updates *updates, reel_tensor *x, reel_latents s);
 

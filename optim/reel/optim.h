@@ -11,7 +11,8 @@
  *         status = reel_tape_reset(ctx); // the first error of the step
  *     }
  *
- * Errors are the context's: the first is kept, and after it every function here does nothing. */
+ * Errors are the context's: the first is kept, and after it every function here does nothing. What is NULL
+ * because it could not be made is accepted everywhere: functions that return a status then return STATE. */
 #ifndef REEL_OPTIM_H
 #define REEL_OPTIM_H
 
@@ -23,6 +24,7 @@ extern "C" {
 
 /* ---- parameters -------------------------------------------------------------------------------------- */
 
+/* How reel_init means its value. */
 typedef enum reel_init_kind { REEL_INIT_CONSTANT, REEL_INIT_TRUNCATED_NORMAL } reel_init_kind;
 
 /* How a parameter begins: with `value` everywhere, or drawn with deviation `value`. */
@@ -31,11 +33,13 @@ typedef struct reel_init {
     double value;
 } reel_init;
 
+/* `value` everywhere. */
 static inline reel_init reel_init_constant(double value) {
     const reel_init init = {REEL_INIT_CONSTANT, value};
     return init;
 }
 
+/* 0 everywhere. */
 static inline reel_init reel_init_zeros(void) {
     return reel_init_constant(0);
 }
@@ -51,16 +55,17 @@ static inline reel_init reel_init_truncated_normal(double std) {
  * steps them all and one write saves them all. */
 typedef struct reel_parameters reel_parameters;
 
-/* An empty list; dtype f32 or f64. NULL, with the error kept, when there is no memory; every function here
- * accepts that NULL. Freed by reel_parameters_free, before the context. */
+/* An empty list; dtype f32 or f64. NULL, with the error kept, for another dtype (DTYPE) or without memory
+ * (MEMORY). Freed by reel_parameters_free, before the context. */
 REEL_API reel_parameters *reel_parameters_new(reel_context *ctx, reel_dtype dtype);
 
-/* Frees the list and its tensors, to which the slots still point. */
+/* Frees the list, its names and its tensors, to which the slots still point. NULL is accepted. */
 REEL_API void reel_parameters_free(reel_parameters *params);
 
 /* Declares the next parameter. *slot is the void tensor until reel_parameters_build makes it the parameter's
- * tensor, so the slot must stay where it is until then. Errors: ARGUMENT for an empty name or one that is
- * taken, SHAPE for a shape that is none or has no elements, STATE after the build. */
+ * tensor, so the slot must stay where it is until then; the name is copied. Errors: ARGUMENT for an empty
+ * name or one that is taken, SHAPE for a shape that is none or has no elements, STATE after the build,
+ * MEMORY. */
 REEL_API reel_status reel_parameter(reel_parameters *params, reel_tensor **slot, const char *name, int rank,
                                     const int64_t *shape, reel_init init);
 
@@ -69,18 +74,19 @@ REEL_API reel_status reel_parameter(reel_parameters *params, reel_tensor **slot,
  * at a declaration, MEMORY, STATE when called twice. */
 REEL_API reel_status reel_parameters_build(reel_parameters *params);
 
-REEL_API int reel_parameters_count(const reel_parameters *params);
-/* Scalars in all parameters, without the padding between them. */
+REEL_API int reel_parameters_count(const reel_parameters *params); /* declared so far */
+/* Scalars in all parameters, without the padding between them; INT64_MAX where they are more than that. */
 REEL_API int64_t reel_parameters_elements(const reel_parameters *params);
-/* The i-th parameter, 0 <= i < count; the name lives as long as the list. */
+/* The name of the i-th parameter, 0 <= i < count; it lives as long as the list. */
 REEL_API const char *reel_parameters_name(const reel_parameters *params, int i);
+/* The i-th parameter, 0 <= i < count; the void tensor before the build. */
 REEL_API reel_tensor *reel_parameters_at(const reel_parameters *params, int i);
-/* The parameter of that name, NULL where there is none. */
+/* The parameter of that name, NULL where there is none; the void tensor before the build. */
 REEL_API reel_tensor *reel_parameters_find(const reel_parameters *params, const char *name);
 
-/* The whole arena (n): the values, and the gradients, of zeros where nothing has flowed. The void tensor
- * before the build. */
+/* The whole arena (n), with the values of all parameters; the void tensor before the build. */
 REEL_API reel_tensor *reel_parameters_values(const reel_parameters *params);
+/* The same with their gradients, zeros where nothing has flowed. */
 REEL_API reel_tensor *reel_parameters_gradients(const reel_parameters *params);
 
 /* reel_touch on every parameter: to be called after writing the flat values. */
@@ -103,6 +109,7 @@ REEL_API void reel_parameters_zero_grad(const reel_parameters *params);
  * https://arxiv.org/abs/2407.05872, without its two constants, as the published TRM code uses it. */
 typedef enum reel_optimizer_kind { REEL_ADAM_ATAN2, REEL_ADAM_W } reel_optimizer_kind;
 
+/* What an optimizer is made from. */
 typedef struct reel_optimizer_options {
     reel_optimizer_kind kind;
     double beta1, beta2;  /* in [0, 1) */
@@ -112,12 +119,13 @@ typedef struct reel_optimizer_options {
     double max_grad_norm; /* 0: no clipping */
 } reel_optimizer_options;
 
+/* Moments, EMA and step count of one list of parameters. */
 typedef struct reel_optimizer reel_optimizer;
 
 /* An optimizer over a built list, which must outlive it. NULL, with the error kept, for an option outside
- * its range (ARGUMENT), a list that is not built (STATE) or no memory (MEMORY); every function here accepts
- * that NULL. Freed by reel_optimizer_free. */
+ * its range (ARGUMENT), a list that is not built (STATE) or no memory (MEMORY). */
 REEL_API reel_optimizer *reel_optimizer_new(reel_parameters *params, const reel_optimizer_options *options);
+/* Frees its moments and EMA, not the parameters. NULL is accepted. */
 REEL_API void reel_optimizer_free(reel_optimizer *optimizer);
 
 /* One step from the gradients that backward left; a parameter that got none has gradient 0. With
@@ -141,7 +149,8 @@ typedef struct reel_optimizer_state {
     int64_t steps; /* taken so far: t of the formulas */
 } reel_optimizer_state;
 
-REEL_API reel_optimizer_state reel_optimizer_state_of(const reel_optimizer *optimizer);
+REEL_API reel_optimizer_state reel_optimizer_state_of(const reel_optimizer *optimizer); /* as it is now */
+/* Says how many steps have been taken, for an optimizer whose moments were loaded. ARGUMENT below 0. */
 REEL_API reel_status reel_optimizer_set_steps(reel_optimizer *optimizer, int64_t steps);
 
 /* ---- sparse tables ----------------------------------------------------------------------------------- */
@@ -153,7 +162,7 @@ REEL_API reel_status reel_optimizer_set_steps(reel_optimizer *optimizer, int64_t
  *
  * The other rows keep their bits, and the cost depends on B and D alone. table and gradient are f32 or f64,
  * both the same; all are row-major. Errors, upon which nothing has changed: DTYPE, SHAPE, ARGUMENT for an id
- * outside 0 .. N-1, NOT_FINITE for a gradient that is not.
+ * outside 0 .. N-1, a tensor that is not row-major or a rate below 0, NOT_FINITE for a gradient that is not.
  * Source: models/sparse_embedding.py of the published TRM code. */
 REEL_API reel_status reel_sign_sgd_rows(reel_context *ctx, reel_tensor *table, const reel_tensor *ids,
                                         const reel_tensor *gradient, double lr, double weight_decay);
