@@ -138,7 +138,7 @@ typedef struct reel_architecture {
 } reel_architecture;
 
 /* Declares what each architecture of the table brings, under its name behind reel_. */
-#define REEL_DECLARE_ARCHITECTURE(ID, name, ...) extern const reel_architecture reel_##name;
+#define REEL_DECLARE_ARCHITECTURE(ID, name, ...) REEL_API extern const reel_architecture reel_##name;
 REEL_ARCHITECTURES(REEL_DECLARE_ARCHITECTURE)
 #undef REEL_DECLARE_ARCHITECTURE
 

@@ -168,11 +168,23 @@ typedef struct reel_tensor {
     void *reserved[4]; /* for fields to come */
 } reel_tensor;
 
-/* Rank and shape in one argument pair: reel_tensor_new(ctx, REEL_F32, REEL_SHAPE(B, T, D)). */
+/* Rank and shape in one argument pair: reel_tensor_new(ctx, REEL_F32, REEL_SHAPE(B, T, D)). The sizes are
+ * integers of any type and live as long as the call. */
+#ifdef __cplusplus
+extern "C++" {
+template <typename... Sizes> struct reel_shape_literal { int64_t sizes[sizeof...(Sizes)]; };
+template <typename... Sizes> constexpr reel_shape_literal<Sizes...> reel_shape_of(Sizes... sizes) {
+    return {{static_cast<int64_t>(sizes)...}};
+}
+}
+#define REEL_SHAPE(...)                                                                                      \
+    static_cast<int>(sizeof(reel_shape_of(__VA_ARGS__)) / sizeof(int64_t)), reel_shape_of(__VA_ARGS__).sizes
+#else
 #define REEL_SHAPE(...)                                                                                      \
     (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) {                     \
         __VA_ARGS__                                                                                          \
     }
+#endif
 
 /* A new owned tensor, row-major, filled with zeros; freed by reel_tensor_free or with its context. Rank 0 is
  * a scalar, whose shape may be NULL; sizes may be 0. On failure the context keeps the error and its void
