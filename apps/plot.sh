@@ -13,12 +13,12 @@
 set -eu
 
 die() {
-    printf 'plot.sh: %s\n' "$*" >&2
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
 }
 
 usage() {
-    die "usage: sh apps/plot.sh [-m METRIC]... [-x step|seconds] [-s N] [-y] [-o FILE.png|FILE.svg] [-l] RUN..."
+    die "usage: ${0##*/} [-m METRIC]... [-x step|seconds] [-s N] [-y] [-o FILE.png|FILE.svg] [-l] RUN..."
 }
 
 metrics='' x=step smooth=1 output='' list='' logarithmic=''

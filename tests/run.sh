@@ -107,7 +107,7 @@ check_format() {
     fi
 }
 
-test_packages='check clang libclang-rt-dev libomp-dev clang-format gnuplot-nox doxygen'
+test_packages='check clang g++ libclang-rt-dev libomp-dev clang-format gnuplot-nox doxygen'
 # shellcheck disable=SC2086 # lists of names
 need_packages $build_packages $test_packages
 # shellcheck disable=SC2086
