@@ -57,6 +57,11 @@ version=$("$stage$bindir/trm_train" --version | sed 's/.* //')
 (cd "$stage" && find . ! -type d | sed 's|^\.||' | sort) >installed
 diff expected installed >out || fail "the files that are installed (>) are not those that should be (<): $(cat out)"
 
+echo '#include <reel/reel.h>' | "$@" -M -I"$stage$includedir" -x c - >included
+for header in $headers; do
+    grep -q "/reel/$header" included || fail "<reel/reel.h> does not include <reel/$header>"
+done
+
 # ---- the shared library --------------------------------------------------------------------------------------
 case $version in
 0.*.*) expected_soname=libreel.so.${version%.*} ;;
