@@ -13,6 +13,8 @@
 #include <reel/optim.h>
 #include <reel/safetensors.h>
 
+#include "reference_file.h"
+
 #include <cjson/cJSON.h>
 #include <dirent.h>
 #include <math.h>
@@ -48,11 +50,6 @@ typedef struct trajectory {
     double lr, puzzle_emb_lr, puzzle_emb_weight_decay;
     reel_optimizer_options optimizer;
 } trajectory;
-
-static void worsen(double *worst, double error) {
-    if (!(error <= *worst))
-        *worst = error;
-}
 
 /* ---- the file ------------------------------------------------------------------------------------------ */
 
@@ -118,54 +115,14 @@ static void read_train(const cJSON *json, trajectory *t) {
     };
 }
 
-/* A tensor of the file as doubles, to be freed; NULL where there is none. */
-static double *golden(reel_context *ctx, const trajectory *t, const char *key, int64_t *count) {
-    const reel_safetensors_entry *entry = reel_safetensors_find(t->file, key);
-    if (!entry)
-        return NULL;
-    reel_tensor *values = reel_tensor_new(ctx, REEL_F64, entry->rank, entry->shape);
-    reel_error error = {0};
-    *count = reel_elements(values);
-    double *out = malloc((size_t)(*count + 1) * sizeof *out);
-    if (!out || reel_safetensors_load(ctx, t->file, key, values, &error) != REEL_OK ||
-        reel_read(ctx, values, out, (size_t)*count * sizeof *out) != REEL_OK) {
-        fprintf(stderr, "%s: %s%s\n", key, error.message, reel_context_message(ctx));
-        exit(EXIT_FAILURE);
-    }
-    reel_tensor_free(ctx, values);
-    return out;
-}
-
 /* ---- comparing ----------------------------------------------------------------------------------------- */
 
-/* Error of `ours` against the golden tensor `key`; a missing golden tensor is an infinite one. */
+/* Error of `ours` against the golden tensor `key`; r, if not NULL, counts the elements. */
 static double compare(reel_context *ctx, const trajectory *t, const char *key, const reel_tensor *ours,
                       report *r) {
-    int64_t count;
-    double *b = golden(ctx, t, key, &count);
-    if (!b || count != reel_elements(ours)) {
-        fprintf(stderr, "%s: %s\n", key, b ? "another shape" : "missing");
-        free(b);
-        return INFINITY;
-    }
-    reel_tensor *wide = reel_tensor_new(ctx, REEL_F64, ours->rank, ours->shape);
-    reel_copy(ctx, wide, ours);
-    const double *a = wide->data;
-    double largest = 0, worst = 0;
-    for (int64_t i = 0; i < count; i++)
-        largest = fmax(largest, fabs(b[i]));
-    const double scale = largest > 0 ? largest : 1;
-    for (int64_t i = 0; i < count; i++) {
-        const double error = fabs(a[i] - b[i]) / scale;
-        worsen(&worst, error);
-        if (r) {
-            r->elements++;
-            r->agreeing += error <= f32_tolerance;
-        }
-    }
-    reel_tensor_free(ctx, wide);
-    free(b);
-    return worst;
+    if (r)
+        r->elements += reel_elements(ours);
+    return reference_error(ctx, t->file, key, ours, f32_tolerance, r ? &r->agreeing : NULL);
 }
 
 static void compare_step(reel_context *ctx, const trajectory *t, int64_t k, const reel_act_result *result,
@@ -200,9 +157,9 @@ static void compare_step(reel_context *ctx, const trajectory *t, int64_t k, cons
     r->first_logits = r->logits;
     r->first_losses = r->losses;
     int64_t count;
-    double *lm = golden(ctx, t, "step.0.lm_loss", &count),
-           *halt = golden(ctx, t, "step.0.q_halt_loss", &count);
-    double *go_on = golden(ctx, t, "step.0.q_continue_loss", &count);
+    double *lm = reference_values(ctx, t->file, "step.0.lm_loss", &count);
+    double *halt = reference_values(ctx, t->file, "step.0.q_halt_loss", &count);
+    double *go_on = reference_values(ctx, t->file, "step.0.q_continue_loss", &count);
     const double expected = (*lm + 0.5 * (*halt + (go_on ? *go_on : 0))) / (double)t->batch_size;
     r->first_loss = fabs(reel_item(ctx, result->loss) - expected) / fabs(expected);
     free(lm);
