@@ -1,57 +1,11 @@
 /* The tape: what lives how long, and where gradients go. */
-#include <check.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <reel/ops.h>
-
 #include "tape.h"
 
-static reel_context *ctx;
+#include "on_tape.h"
 
-static void setup(void) {
-    const reel_context_options options = {.device = REEL_CPU, .threads = 1};
-    ck_assert_int_eq(reel_context_new(&ctx, &options, NULL), REEL_OK);
-}
-
-static void teardown(void) {
-    reel_context_free(ctx);
-}
+#include <string.h>
 
 /* ---- helpers ------------------------------------------------------------------------------------------- */
-
-static reel_tensor *filled(reel_dtype dtype, int rank, const int64_t *shape, double value) {
-    reel_tensor *t = reel_tensor_new(ctx, dtype, rank, shape);
-    ck_assert_int_eq(reel_fill(ctx, t, value), REEL_OK);
-    return t;
-}
-
-static reel_tensor *leaf(reel_dtype dtype, int rank, const int64_t *shape, double value) {
-    reel_tensor *t = filled(dtype, rank, shape, value);
-    ck_assert_int_eq(reel_require_grad(ctx, t), REEL_OK);
-    return t;
-}
-
-static reel_tensor *sum(reel_tensor *x) {
-    return reel_sum(ctx, x, NULL, 0, 0);
-}
-
-static void backward(reel_tensor *loss) {
-    ck_assert_msg(reel_backward(ctx, loss) == REEL_OK, "%s", reel_context_message(ctx));
-}
-
-/* Every element of a leaf's gradient. */
-static void expect_gradient(reel_tensor *t, double value) {
-    const reel_tensor *grad = reel_grad(ctx, t);
-    const int64_t n = reel_elements(grad);
-    for (int64_t i = 0; i < n; i++) {
-        const double got =
-            grad->dtype == REEL_F64 ? ((const double *)grad->data)[i] : ((const float *)grad->data)[i];
-        ck_assert_msg(fabs(got - value) <= 1e-6 * fmax(1, fabs(value)), "gradient %lld is %.9g, not %.9g",
-                      (long long)i, got, value);
-    }
-}
 
 static int64_t live(void) {
     return reel_memory_of(ctx).live_bytes;
@@ -352,55 +306,6 @@ START_TEST(test_keep_tape_lets_backward_run_again) {
 }
 END_TEST
 
-START_TEST(test_shared_expressions_sum_their_gradients) {
-    reel_tensor *x = leaf(REEL_F64, REEL_SHAPE(3), 1.5);
-    reel_tensor *z = reel_mul(ctx, x, x);
-    backward(sum(reel_add(ctx, reel_mul(ctx, z, z), z))); /* x^4 + x^2 */
-    expect_gradient(x, 4 * pow(1.5, 3) + 2 * 1.5);
-}
-END_TEST
-
-START_TEST(test_a_tensor_may_be_used_a_hundred_times) {
-    reel_tensor *x = leaf(REEL_F32, REEL_SHAPE(4), 1), *y = reel_scale(ctx, x, 2), *total = y;
-    for (int i = 1; i < 100; i++)
-        total = reel_add(ctx, total, y);
-    backward(sum(total));
-    expect_gradient(x, 200);
-}
-END_TEST
-
-START_TEST(test_a_chain_of_ten_thousand_nodes) {
-    reel_tensor *x = leaf(REEL_F64, REEL_SHAPE(2), 1), *y = x;
-    for (int i = 0; i < 10000; i++)
-        y = reel_add_scalar(ctx, y, 1);
-    ck_assert_double_eq(reel_item(ctx, sum(y)), 2 * 10001);
-    backward(sum(y));
-    expect_gradient(x, 1);
-}
-END_TEST
-
-START_TEST(test_views_of_views_send_gradients_home) {
-    double weights[6], got[24], want[24] = {0};
-    for (int i = 0; i < 6; i++)
-        weights[i] = i + 1;
-    reel_tensor *x = leaf(REEL_F64, REEL_SHAPE(4, 6), 1);
-    reel_tensor *w = filled(REEL_F64, REEL_SHAPE(2, 3), 0);
-    reel_write(ctx, w, weights, sizeof weights);
-    reel_tensor *cube = reel_reshape(ctx, x, REEL_SHAPE(2, 2, 6));         /* (a, b, c) */
-    reel_tensor *part = reel_narrow(ctx, cube, 2, 2, 3);                   /* (a, b, c) of c = 2 .. 4 */
-    reel_tensor *turned = reel_permute(ctx, part, (const int[]){1, 2, 0}); /* (b, c, a) */
-    reel_tensor *slice = reel_narrow(ctx, turned, 2, 1, 1);                /* (b, c, 1) of a = 1 */
-    reel_tensor *flat = reel_reshape(ctx, slice, REEL_SHAPE(2, 3));        /* (b, c) */
-    ck_assert_ptr_eq(reel__inside(flat)->storage, reel__inside(x)->storage);
-    backward(sum(reel_mul(ctx, flat, w)));
-    reel_read(ctx, reel_grad(ctx, x), got, sizeof got);
-    for (int b = 0; b < 2; b++)
-        for (int c = 0; c < 3; c++)
-            want[12 + b * 6 + 2 + c] = weights[b * 3 + c];
-    ck_assert_mem_eq(got, want, sizeof got);
-}
-END_TEST
-
 /* add hands one gradient to both inputs without a copy; what is then added to one must not reach the other.
  */
 static void expect_no_leak(bool first_is_reused) {
@@ -692,10 +597,6 @@ int main(void) {
         test_gradients_of_two_backwards_add_up,
         test_zero_grad_overwrites_even_what_is_no_number,
         test_keep_tape_lets_backward_run_again,
-        test_shared_expressions_sum_their_gradients,
-        test_a_tensor_may_be_used_a_hundred_times,
-        test_a_chain_of_ten_thousand_nodes,
-        test_views_of_views_send_gradients_home,
         test_a_shared_gradient_does_not_leak_to_siblings,
         test_a_tensor_added_to_itself_gets_both_gradients,
         test_an_expanded_gradient_can_be_added_to,
@@ -714,16 +615,5 @@ int main(void) {
         test_reel_check_names_the_first_op_that_is_not_finite,
         test_without_reel_check_infinities_pass,
     };
-    Suite *suite = suite_create("tape");
-    TCase *tcase = tcase_create("tape");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_tests("tape", tests, sizeof tests / sizeof tests[0]);
 }
