@@ -29,9 +29,7 @@ static tensor_list list_tensors(reel_model *model) {
     list.items = calloc((size_t)count + REEL_MAX_LATENTS + 1, sizeof *list.items);
     if (!list.items)
         return list;
-    for (int i = 0; i < count; i++)
-        list.items[i] =
-            (reel_named_tensor){reel_parameters_name(parameters, i), reel_parameters_at(parameters, i)};
+    memcpy(list.items, reel_parameters_list(parameters), (size_t)count * sizeof *list.items);
     list.count = count + reel_model_buffers(model, list.items + count);
     return list;
 }
@@ -60,20 +58,17 @@ static reel_status write_list(trainer *t, const tensor_list *list, const char *c
     snprintf(step, sizeof step, "%" PRId64, t->step);
     const reel_safetensors_pair metadata[] = {{"config", config}, {"format", format_name}, {"step", step}};
     const int64_t metadata_count = sizeof metadata / sizeof metadata[0];
-    reel_safetensors_item *const items = calloc((size_t)list->count, sizeof *items);
-    if (!items)
-        return no_memory(path, error);
     reel_status status = REEL_OK;
     for (int64_t i = 0; i < list->count && status == REEL_OK; i++) {
-        items[i] = (reel_safetensors_item){list->items[i].name, list->items[i].tensor};
-        if (!checkpoint_is_finite(items[i].tensor))
-            status = reel_fail(error, REEL_ERROR_NOT_FINITE, "%s: %s is not finite", path, items[i].name);
+        if (!checkpoint_is_finite(list->items[i].tensor))
+            status =
+                reel_fail(error, REEL_ERROR_NOT_FINITE, "%s: %s is not finite", path, list->items[i].name);
     }
     interrupt_hold();
     if (status == REEL_OK)
-        status = reel_safetensors_write(t->ctx, path, items, list->count, metadata, metadata_count, error);
+        status =
+            reel_safetensors_write(t->ctx, path, list->items, list->count, metadata, metadata_count, error);
     interrupt_release();
-    free(items);
     return status;
 }
 

@@ -115,8 +115,8 @@ static uint64_t hash_pairs(const reel_safetensors_pair *pairs, int64_t count) {
     return sum;
 }
 
-static reel_status hash_items(reel_context *ctx, const reel_safetensors_item *items, int64_t count,
-                              uint64_t *sum, const char *path, reel_error *error) {
+static reel_status hash_items(reel_context *ctx, const reel_named_tensor *items, int64_t count, uint64_t *sum,
+                              const char *path, reel_error *error) {
     for (int64_t i = 0; i < count; i++) {
         const reel_tensor *const t = items[i].tensor;
         const size_t bytes = (size_t)reel_elements(t) * reel_dtype_bytes(t->dtype);
@@ -159,7 +159,7 @@ static const char *checksum_text(number_text out, uint64_t value) {
     return out;
 }
 
-static reel_status write_items(trainer *t, const run_record *record, const reel_safetensors_item *items,
+static reel_status write_items(trainer *t, const run_record *record, const reel_named_tensor *items,
                                int64_t count, const char *config, const char *path, reel_error *error) {
     number_text format, step, evaluated, metrics_lines, best_step, accuracy, checksum;
     snprintf(format, sizeof format, "%s %d", format_name, FORMAT_VERSION);
@@ -190,18 +190,18 @@ reel_status run_state_save(trainer *t, const run_record *record, const char *pat
     const tensor_list list = list_tensors(t);
     char *const config = train_config_json(t->config);
     ballot *const ballots = calloc(votes + 1, sizeof *ballots);
-    reel_safetensors_item *const items = calloc((size_t)list.count + votes, sizeof *items);
+    reel_named_tensor *const items = calloc((size_t)list.count + votes, sizeof *items);
     reel_status status = config && ballots && items ? REEL_OK : no_memory(path, error);
     int64_t count = 0;
     for (int i = 0; i < list.count && status == REEL_OK; i++) {
-        items[count++] = (reel_safetensors_item){list.items[i].name, list.items[i].tensor};
+        items[count++] = list.items[i];
         if (!checkpoint_is_finite(list.items[i].tensor))
             status =
                 reel_fail(error, REEL_ERROR_NOT_FINITE, "%s: %s is not finite", path, list.items[i].name);
     }
     for (size_t i = 0; i < votes && status == REEL_OK; i++) {
         status = fill_ballot(t, i, &ballots[i], path, error);
-        items[count++] = (reel_safetensors_item){ballots[i].name, ballots[i].tensor};
+        items[count++] = (reel_named_tensor){ballots[i].name, ballots[i].tensor};
     }
     if (status == REEL_OK)
         status = write_items(t, record, items, count, config, path, error);

@@ -338,6 +338,16 @@ reel_status reel_safetensors_load(reel_context *ctx, const reel_safetensors *fil
     return reel__load_values(ctx, file->path, &tensor, entry->data, dst, error);
 }
 
+reel_status reel_safetensors_read(reel_context *ctx, const char *path, const reel_named_tensor *tensors,
+                                  int64_t count, reel_error *error) {
+    reel_safetensors *file = NULL;
+    reel_status status = reel_safetensors_open(&file, path, error);
+    for (int64_t i = 0; i < count && status == REEL_OK; i++)
+        status = reel_safetensors_load(ctx, file, tensors[i].name, tensors[i].tensor, error);
+    reel_safetensors_close(file);
+    return status;
+}
+
 reel_file_tensor reel_safetensors_tensor(const reel_safetensors_entry *entry) {
     reel_file_tensor tensor = {.name = entry->name,
                                .dtype = reel_file_dtype_named(entry->dtype),

@@ -225,30 +225,30 @@ reel_status reel_safetensors_write_raw(const char *path, const reel_file_tensor 
 typedef struct engine_tensors {
     reel_context *ctx;
     const char *path;
-    const reel_safetensors_item *items;
+    const reel_named_tensor *tensors;
 } engine_tensors;
 
 static reel_status read_item(void *source, int64_t i, void *bytes, reel_error *error) {
     const engine_tensors *const from = source;
-    const reel_tensor *const t = from->items[i].tensor;
+    const reel_tensor *const t = from->tensors[i].tensor;
     const size_t size = (size_t)reel_elements(t) * reel_dtype_bytes(t->dtype);
     const reel_status status = reel_read(from->ctx, t, bytes, size);
     if (status != REEL_OK)
-        reel_fail(error, status, "%s: tensor '%.200s': %s", from->path, from->items[i].name,
+        reel_fail(error, status, "%s: tensor '%.200s': %s", from->path, from->tensors[i].name,
                   reel_context_message(from->ctx));
     return status;
 }
 
-static reel_status describe(const char *path, const reel_safetensors_item *item, reel_file_tensor *out,
+static reel_status describe(const char *path, const reel_named_tensor *named, reel_file_tensor *out,
                             reel_error *error) {
     static const reel_file_dtype dtypes[REEL_DTYPE_COUNT] = {
         [REEL_F64] = REEL_FILE_F64, [REEL_F32] = REEL_FILE_F32, [REEL_BF16] = REEL_FILE_BF16,
         [REEL_I32] = REEL_FILE_I32, [REEL_U8] = REEL_FILE_U8,
     };
-    const reel_tensor *const t = item->tensor;
+    const reel_tensor *const t = named->tensor;
     if (t == NULL || reel_is_void(t) || t->data == NULL)
-        return reel_fail(error, REEL_ERROR_STATE, "%s: '%.200s' has no tensor to write", path, item->name);
-    *out = (reel_file_tensor){.name = item->name,
+        return reel_fail(error, REEL_ERROR_STATE, "%s: '%.200s' has no tensor to write", path, named->name);
+    *out = (reel_file_tensor){.name = named->name,
                               .dtype = dtypes[t->dtype],
                               .rank = t->rank,
                               .bytes = (size_t)reel_elements(t) * reel_dtype_bytes(t->dtype)};
@@ -256,19 +256,19 @@ static reel_status describe(const char *path, const reel_safetensors_item *item,
     return REEL_OK;
 }
 
-reel_status reel_safetensors_write(reel_context *ctx, const char *path, const reel_safetensors_item *items,
-                                   int64_t item_count, const reel_safetensors_pair *metadata,
+reel_status reel_safetensors_write(reel_context *ctx, const char *path, const reel_named_tensor *tensors,
+                                   int64_t tensor_count, const reel_safetensors_pair *metadata,
                                    int64_t metadata_count, reel_error *error) {
-    reel_file_tensor *const tensors = malloc(((size_t)item_count + 1) * sizeof *tensors);
-    if (tensors == NULL)
+    reel_file_tensor *const described = malloc(((size_t)tensor_count + 1) * sizeof *described);
+    if (described == NULL)
         return reel_fail(error, REEL_ERROR_MEMORY, "%s: no memory to write a file", path);
     reel_status status = REEL_OK;
-    for (int64_t i = 0; i < item_count && status == REEL_OK; i++)
-        status = describe(path, &items[i], &tensors[i], error);
-    engine_tensors source = {ctx, path, items};
+    for (int64_t i = 0; i < tensor_count && status == REEL_OK; i++)
+        status = describe(path, &tensors[i], &described[i], error);
+    engine_tensors source = {ctx, path, tensors};
     if (status == REEL_OK)
-        status = reel_safetensors_write_raw(path, tensors, item_count, read_item, &source, metadata,
+        status = reel_safetensors_write_raw(path, described, tensor_count, read_item, &source, metadata,
                                             metadata_count, error);
-    free(tensors);
+    free(described);
     return status;
 }

@@ -91,11 +91,11 @@ static double element(const reel_tensor *t, int64_t i) {
 /* The error for a gradient whose norm is not finite: says where. */
 static reel_status refuse_gradient(const reel_parameters *params, double norm) {
     for (int i = 0; i < params->count; i++) {
-        const reel_tensor *g = reel_grad(params->ctx, params->list[i].tensor);
+        const reel_tensor *g = reel_grad(params->ctx, params->named[i].tensor);
         for (int64_t k = 0, n = reel_elements(g); k < n; k++)
             if (!isfinite(element(g, k)))
                 return reel__error(params->ctx, REEL_ERROR_NOT_FINITE, "optimizer",
-                                   "the gradient of %s %s is %g at element %lld", params->list[i].name,
+                                   "the gradient of %s %s is %g at element %lld", params->named[i].name,
                                    reel__shape_text(g->rank, g->shape).text, element(g, k), (long long)k);
     }
     return reel__error(params->ctx, REEL_ERROR_NOT_FINITE, "optimizer", "the norm of the gradient is %g",

@@ -27,8 +27,8 @@ reel_parameters *reel_parameters_new(reel_context *ctx, reel_dtype dtype) {
 static void drop_tensors(reel_parameters *params) {
     reel_context *ctx = params->ctx;
     for (int i = 0; i < params->count; i++) {
-        reel_tensor_free(ctx, params->list[i].tensor);
-        params->list[i].tensor = ctx->void_tensor;
+        reel_tensor_free(ctx, params->named[i].tensor);
+        params->named[i].tensor = ctx->void_tensor;
     }
     reel_tensor_free(ctx, params->values);
     reel_tensor_free(ctx, params->gradients);
@@ -40,9 +40,10 @@ void reel_parameters_free(reel_parameters *params) {
         return;
     drop_tensors(params);
     for (int i = 0; i < params->count; i++)
-        free(params->list[i].name);
+        free((char *)params->named[i].name);
     free(params->slots);
     free(params->list);
+    free(params->named);
     free(params);
 }
 
@@ -60,7 +61,7 @@ static uint32_t hash_of(const char *name) {
 static int *slot_of(const reel_parameters *params, uint32_t hash, const char *name) {
     const uint32_t mask = 2 * (uint32_t)params->room - 1;
     uint32_t at = hash & mask;
-    while (params->slots[at] != 0 && strcmp(params->list[params->slots[at] - 1].name, name) != 0)
+    while (params->slots[at] != 0 && strcmp(params->named[params->slots[at] - 1].name, name) != 0)
         at = (at + 1) & mask;
     return &params->slots[at];
 }
@@ -98,6 +99,10 @@ static bool make_room(reel_parameters *params) {
     if (!grown)
         return false;
     params->list = grown;
+    reel_named_tensor *named = realloc(params->named, (size_t)larger * sizeof *named);
+    if (!named)
+        return false;
+    params->named = named;
     int *slots = calloc(2 * (size_t)larger, sizeof *slots);
     if (!slots)
         return false;
@@ -105,7 +110,7 @@ static bool make_room(reel_parameters *params) {
     params->slots = slots;
     params->room = larger;
     for (int i = 0; i < params->count; i++)
-        *slot_of(params, params->list[i].hash, params->list[i].name) = i + 1;
+        *slot_of(params, params->list[i].hash, params->named[i].name) = i + 1;
     return true;
 }
 
@@ -120,13 +125,9 @@ reel_status reel_parameter(reel_parameters *params, reel_tensor **slot, const ch
     char *own_name = make_room(params) ? strdup(name) : NULL;
     if (!own_name)
         return reel__error(params->ctx, REEL_ERROR_MEMORY, "parameter", "no memory for %s", name);
+    params->named[params->count] = (reel_named_tensor){own_name, params->ctx->void_tensor};
     reel__parameter *p = &params->list[params->count++];
-    *p = (reel__parameter){.name = own_name,
-                           .hash = hash_of(name),
-                           .slot = slot,
-                           .tensor = params->ctx->void_tensor,
-                           .rank = rank,
-                           .init = init};
+    *p = (reel__parameter){.hash = hash_of(name), .slot = slot, .rank = rank, .init = init};
     memcpy(p->shape, shape, (size_t)rank * sizeof *shape);
     *slot_of(params, p->hash, name) = params->count;
     return REEL_OK;
@@ -150,20 +151,23 @@ static int64_t arena_elements(const reel_parameters *params) {
     return total;
 }
 
-/* Value and gradient of a parameter from element `offset` of the arena on, joined as a leaf. */
-static void place(reel_parameters *params, reel__parameter *p, int64_t offset) {
+/* Value and gradient of parameter i from element `offset` of the arena on, joined as a leaf. */
+static void place(reel_parameters *params, int i, int64_t offset) {
     reel_context *ctx = params->ctx;
-    p->tensor = reel_tensor_new_view(ctx, params->values, offset, p->rank, p->shape);
+    const reel__parameter *p = &params->list[i];
+    reel_tensor *value = reel_tensor_new_view(ctx, params->values, offset, p->rank, p->shape);
     reel_tensor *gradient = reel_tensor_new_view(ctx, params->gradients, offset, p->rank, p->shape);
-    if (reel_require_grad_in(ctx, p->tensor, gradient) != REEL_OK)
+    if (reel_require_grad_in(ctx, value, gradient) != REEL_OK)
         reel_tensor_free(ctx, gradient);
+    params->named[i].tensor = value;
 }
 
-static reel_status initialise(reel_context *ctx, const reel__parameter *p, int index) {
-    const reel_draw draw = {.stream = REEL_STREAM_INIT, .index = (uint64_t)index};
-    return p->init.kind == REEL_INIT_CONSTANT
-               ? reel_fill(ctx, p->tensor, p->init.value)
-               : reel_fill_truncated_normal(ctx, p->tensor, p->init.value, draw);
+static reel_status initialise(const reel_parameters *params, int i) {
+    const reel_draw draw = {.stream = REEL_STREAM_INIT, .index = (uint64_t)i};
+    const reel_init init = params->list[i].init;
+    reel_tensor *value = params->named[i].tensor;
+    return init.kind == REEL_INIT_CONSTANT ? reel_fill(params->ctx, value, init.value)
+                                           : reel_fill_truncated_normal(params->ctx, value, init.value, draw);
 }
 
 reel_status reel_parameters_build(reel_parameters *params) {
@@ -181,14 +185,14 @@ reel_status reel_parameters_build(reel_parameters *params) {
     params->gradients = reel_tensor_new(ctx, params->dtype, REEL_SHAPE(total));
     int64_t offset = 0;
     for (int i = 0; i < params->count && !reel__failed(ctx); i++) {
-        place(params, &params->list[i], offset);
-        initialise(ctx, &params->list[i], i);
+        place(params, i, offset);
+        initialise(params, i);
         offset += room_of(params, i);
     }
     if (reel__failed(ctx))
         drop_tensors(params);
     for (int i = 0; i < params->count; i++)
-        *params->list[i].slot = params->list[i].tensor;
+        *params->list[i].slot = params->named[i].tensor;
     params->built = !reel__failed(ctx);
     return ctx->error.status;
 }
@@ -209,16 +213,20 @@ int64_t reel_parameters_elements(const reel_parameters *params) {
 }
 
 const char *reel_parameters_name(const reel_parameters *params, int i) {
-    return params->list[i].name;
+    return params->named[i].name;
 }
 
 reel_tensor *reel_parameters_at(const reel_parameters *params, int i) {
-    return params->list[i].tensor;
+    return params->named[i].tensor;
+}
+
+const reel_named_tensor *reel_parameters_list(const reel_parameters *params) {
+    return params ? params->named : NULL;
 }
 
 reel_tensor *reel_parameters_find(const reel_parameters *params, const char *name) {
     const int i = params ? index_of(params, name) : -1;
-    return i < 0 ? NULL : params->list[i].tensor;
+    return i < 0 ? NULL : params->named[i].tensor;
 }
 
 reel_tensor *reel_parameters_values(const reel_parameters *params) {
@@ -230,7 +238,7 @@ reel_tensor *reel_parameters_gradients(const reel_parameters *params) {
         return NULL;
     if (params->built)
         for (int i = 0; i < params->count; i++)
-            reel_grad(params->ctx, params->list[i].tensor); /* writes zeros where nothing has flowed */
+            reel_grad(params->ctx, params->named[i].tensor); /* writes zeros where nothing has flowed */
     return params->gradients;
 }
 
@@ -239,12 +247,12 @@ void reel_parameters_touch(const reel_parameters *params) {
         return;
     reel_touch(params->values);
     for (int i = 0; i < params->count; i++)
-        reel_touch(params->list[i].tensor);
+        reel_touch(params->named[i].tensor);
 }
 
 void reel_parameters_zero_grad(const reel_parameters *params) {
     if (!params || !params->built)
         return;
     for (int i = 0; i < params->count; i++)
-        reel_zero_grad(params->list[i].tensor);
+        reel_zero_grad(params->named[i].tensor);
 }

@@ -6,10 +6,8 @@
 #include <reel/optim.h>
 
 typedef struct reel__parameter {
-    char *name;
     uint32_t hash; /* of the name */
     reel_tensor **slot;
-    reel_tensor *tensor; /* the void tensor before the build */
     int rank;
     int64_t shape[REEL_MAX_RANK];
     reel_init init;
@@ -21,6 +19,7 @@ struct reel_parameters {
     bool built;
     int count, room;
     reel__parameter *list;
+    reel_named_tensor *named; /* the same in the same order; the void tensor before the build */
     int *slots; /* (2 * room) list by name, open addressing: 1 + the parameter's number, 0 for none */
     reel_tensor *values, *gradients; /* (n); the void tensor before the build */
 };

@@ -121,6 +121,10 @@ START_TEST(test_parameters_are_found_by_name_and_position) {
     ck_assert_int_eq(reel_parameters_count(n.params), 2);
     ck_assert_str_eq(reel_parameters_name(n.params, 1), "net.bias");
     ck_assert_ptr_eq(reel_parameters_at(n.params, 1), n.bias);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_str_eq(reel_parameters_list(n.params)[i].name, reel_parameters_name(n.params, i));
+        ck_assert_ptr_eq(reel_parameters_list(n.params)[i].tensor, reel_parameters_at(n.params, i));
+    }
     ck_assert_ptr_eq(reel_parameters_find(n.params, "net.weight"), n.weight);
     ck_assert_ptr_null(reel_parameters_find(n.params, "net.wait"));
     ck_assert(reel_needs_grad(n.weight) && reel_needs_grad(n.bias));

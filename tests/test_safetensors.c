@@ -428,11 +428,11 @@ START_TEST(test_written_file_reads_back_bit_for_bit) {
     static const reel_safetensors_pair metadata[] = {{"config", "{\"a\": 1}\n\t\x01\x7f\xf0\x9f\x98\x80"},
                                                      {"", ""}};
     reel_tensor *tensors[REEL_DTYPE_COUNT];
-    reel_safetensors_item items[REEL_DTYPE_COUNT];
+    reel_named_tensor items[REEL_DTYPE_COUNT];
     for (int d = 0; d < REEL_DTYPE_COUNT; d++) {
         const reel_dtype dtype = (reel_dtype)(REEL_DTYPE_COUNT - 1 - d); /* narrow ones first */
         tensors[d] = new_tensor(dtype, 3, d + 1);
-        items[d] = (reel_safetensors_item){names[d], tensors[d]};
+        items[d] = (reel_named_tensor){names[d], tensors[d]};
     }
     reel_error error = {0};
     reel_status status = reel_safetensors_write(ctx, path, items, REEL_DTYPE_COUNT, metadata, 2, &error);
@@ -471,11 +471,30 @@ START_TEST(test_written_file_reads_back_bit_for_bit) {
 }
 END_TEST
 
+START_TEST(test_a_list_is_read_from_a_file_that_has_all_of_it) {
+    reel_tensor *const x = new_tensor(REEL_F32, 2, 3), *const y = new_tensor(REEL_F32, 4, 1);
+    const reel_named_tensor both[] = {{"x", x}, {"y", y}}, more[] = {{"y", y}, {"z", x}}, wrong = {"y", x};
+    ck_assert_int_eq(reel_safetensors_write(ctx, path, both, 2, NULL, 0, NULL), REEL_OK);
+    float kept[4];
+    memcpy(kept, y->data, sizeof kept);
+    ck_assert_int_eq(reel_fill(ctx, y, 7), REEL_OK);
+    ck_assert_int_eq(reel_safetensors_read(ctx, path, &both[1], 1, NULL), REEL_OK);
+    ck_assert_mem_eq(y->data, kept, sizeof kept);
+    reel_error error = {0};
+    ck_assert_int_eq(reel_safetensors_read(ctx, path, more, 2, &error), REEL_ERROR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(error.message, "no tensor 'z'"));
+    ck_assert_int_eq(reel_safetensors_read(ctx, path, &wrong, 1, NULL), REEL_ERROR_SHAPE);
+    ck_assert_int_eq(reel_safetensors_read(ctx, "/nowhere", both, 2, NULL), REEL_ERROR_IO);
+    reel_tensor_free(ctx, x);
+    reel_tensor_free(ctx, y);
+}
+END_TEST
+
 START_TEST(test_writer_writes_empty_files_and_empty_tensors) {
     ck_assert_int_eq(reel_safetensors_write(ctx, path, NULL, 0, NULL, 0, NULL), REEL_OK);
     reel_safetensors_close(open_file());
     reel_tensor *t = reel_tensor_new(ctx, REEL_F32, REEL_SHAPE(0, 3));
-    const reel_safetensors_item item = {"x", t};
+    const reel_named_tensor item = {"x", t};
     reel_error error = {0};
     ck_assert_msg(reel_safetensors_write(ctx, path, &item, 1, NULL, 0, &error) == REEL_OK, "%s",
                   error.message);
@@ -507,13 +526,13 @@ START_TEST(test_writer_refuses_names_no_reader_could_use) {
     reel_tensor *t = new_tensor(REEL_F32, 2, 2);
     static const char *const names[] = {"", "__metadata__", "a\nb", "\xff", "x"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const reel_safetensors_item items[] = {{"x", t}, {"y", t}, {names[i], t}};
+        const reel_named_tensor items[] = {{"x", t}, {"y", t}, {names[i], t}};
         reel_error error = {0};
         ck_assert_int_eq(reel_safetensors_write(ctx, path, items, 3, NULL, 0, &error), REEL_ERROR_ARGUMENT);
         ck_assert_ptr_nonnull(
             strstr(error.message, i == 4 ? "two tensors are called 'x'" : "name 2 is empty"));
     }
-    const reel_safetensors_item item = {"x", t}, none = {"x", NULL};
+    const reel_named_tensor item = {"x", t}, none = {"x", NULL};
     const reel_safetensors_pair twice[] = {{"a", "1"}, {"a", "2"}}, latin = {"a", "\xe9"};
     ck_assert_int_eq(reel_safetensors_write(ctx, path, &item, 1, twice, 2, NULL), REEL_ERROR_ARGUMENT);
     ck_assert_int_eq(reel_safetensors_write(ctx, path, &item, 1, &latin, 1, NULL), REEL_ERROR_ARGUMENT);
@@ -527,7 +546,7 @@ END_TEST
 START_TEST(test_failed_write_keeps_the_old_file_and_leaves_nothing) {
     ck_assert_int_eq(reel_atomic_save(path, "old", 3, NULL), REEL_OK);
     reel_tensor *t = new_tensor(REEL_F32, 100, 100);
-    const reel_safetensors_item item = {"x", t};
+    const reel_named_tensor item = {"x", t};
     struct rlimit before, tight;
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
     tight = before;
@@ -621,6 +640,7 @@ static Suite *safetensors_suite(void) {
     tcase_add_test(t, test_written_file_reads_back_bit_for_bit);
     tcase_add_test(t, test_writer_writes_empty_files_and_empty_tensors);
     tcase_add_test(t, test_header_is_padded_whatever_its_length);
+    tcase_add_test(t, test_a_list_is_read_from_a_file_that_has_all_of_it);
     tcase_add_test(t, test_writer_refuses_names_no_reader_could_use);
     tcase_add_test(t, test_failed_write_keeps_the_old_file_and_leaves_nothing);
     tcase_add_test(t, test_discarded_file_never_appears);

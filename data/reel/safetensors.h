@@ -65,23 +65,23 @@ REEL_API const char *reel_safetensors_metadata(const reel_safetensors *file, con
 REEL_API reel_status reel_safetensors_load(reel_context *ctx, const reel_safetensors *file, const char *name,
                                            reel_tensor *dst, reel_error *error);
 
+/* Opens a file, loads every tensor of a list from the entry of its name, as above, and closes it. The file
+ * may hold other tensors. */
+REEL_API reel_status reel_safetensors_read(reel_context *ctx, const char *path,
+                                           const reel_named_tensor *tensors, int64_t count,
+                                           reel_error *error);
+
 /* The entry without its data, for a writer. */
 REEL_API reel_file_tensor reel_safetensors_tensor(const reel_safetensors_entry *entry);
 
 /* ---- writing ----------------------------------------------------------------------------------------- */
 
-/* What is written, and under which name. */
-typedef struct reel_safetensors_item {
-    const char *name;
-    const reel_tensor *tensor; /* any device, any strides */
-} reel_safetensors_item;
-
-/* Writes a file atomically (<reel/atomic_file.h>). The same arguments give the same bytes: tensors stand in
- * the given order, those of wider dtypes first, so that every one is aligned; the data begins at a multiple
- * of 64 bytes. Names must be different UTF-8 strings without control characters, metadata UTF-8 strings with
+/* Writes a file atomically (<reel/atomic_file.h>). Tensors may lie on any device and have any strides. The
+ * same arguments give the same bytes: tensors stand in the given order, those of wider dtypes first, so that
+ * every one is aligned; the data begins at a multiple of 64 bytes. Names must be different UTF-8 strings without control characters, metadata UTF-8 strings with
  * different keys, else ARGUMENT. Other errors: STATE for a tensor that is none, IO, MEMORY. */
 REEL_API reel_status reel_safetensors_write(reel_context *ctx, const char *path,
-                                            const reel_safetensors_item *items, int64_t item_count,
+                                            const reel_named_tensor *tensors, int64_t tensor_count,
                                             const reel_safetensors_pair *metadata, int64_t metadata_count,
                                             reel_error *error);
 

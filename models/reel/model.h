@@ -142,12 +142,6 @@ typedef struct reel_architecture {
 REEL_ARCHITECTURES(REEL_DECLARE_ARCHITECTURE)
 #undef REEL_DECLARE_ARCHITECTURE
 
-/* A named tensor of a checkpoint. */
-typedef struct reel_named_tensor {
-    const char *name;
-    reel_tensor *tensor;
-} reel_named_tensor;
-
 /* Builds the model that config names: parameters drawn from the context's seed, puzzle embeddings zero. NULL
  * with the context's error set when the configuration makes no model (ARGUMENT) or memory is short (MEMORY).
  * Freed by reel_model_free, before its context. */

@@ -81,6 +81,9 @@ REEL_API int64_t reel_parameters_elements(const reel_parameters *params);
 REEL_API const char *reel_parameters_name(const reel_parameters *params, int i);
 /* The i-th parameter, 0 <= i < count; the void tensor before the build. */
 REEL_API reel_tensor *reel_parameters_at(const reel_parameters *params, int i);
+/* All of them, count entries, as reel_safetensors_write and _read take them; the list lives until a
+ * parameter is declared. */
+REEL_API const reel_named_tensor *reel_parameters_list(const reel_parameters *params);
 /* The parameter of that name, NULL where there is none; the void tensor before the build. */
 REEL_API reel_tensor *reel_parameters_find(const reel_parameters *params, const char *name);
 

@@ -202,6 +202,12 @@ REEL_API reel_tensor *reel_tensor_new_view(reel_context *ctx, reel_tensor *of, i
  * tensors are not freed by hand. */
 REEL_API void reel_tensor_free(reel_context *ctx, reel_tensor *t);
 
+/* A tensor as a list or a file knows it. */
+typedef struct reel_named_tensor {
+    const char *name;
+    reel_tensor *tensor;
+} reel_named_tensor;
+
 REEL_API int64_t reel_elements(const reel_tensor *t);  /* the product of its sizes, 1 for a scalar */
 REEL_API int reel_is_contiguous(const reel_tensor *t); /* 1 when row-major without gaps, or empty */
 REEL_API int reel_is_void(const reel_tensor *t);       /* the stand-in result of a failed op */
