@@ -125,6 +125,14 @@ reel_tensor *reel__result_like(reel_context *ctx, const reel_tensor *x) {
     return reel__result(ctx, x->dtype, x->rank, x->shape);
 }
 
+reel_tensor *reel_constant(reel_context *ctx, reel_dtype dtype, int rank, const int64_t *shape,
+                           double value) {
+    reel_tensor *t = reel__result(ctx, dtype, rank, shape);
+    if (!reel_is_void(t))
+        reel__fill_values(ctx, t, value);
+    return t;
+}
+
 reel_tensor *reel__view(reel_context *ctx, const reel_tensor *x, int rank, const int64_t *shape,
                         const int64_t *stride, int64_t offset) {
     reel_tensor *t = reel__failed(ctx) ? NULL : reel__header(ctx, x->dtype, rank, shape);
@@ -266,6 +274,12 @@ reel_status reel_tape_reset(reel_context *ctx) {
     const reel_status status = ctx->error.status;
     ctx->error = (reel_error){0};
     return status;
+}
+
+reel_status reel_end_step(reel_context *ctx, reel_error *error) {
+    if (reel__failed(ctx))
+        reel_fail(error, ctx->error.status, "%s", ctx->error.message);
+    return reel_tape_reset(ctx);
 }
 
 reel_tape_info reel_tape_of(const reel_context *ctx) {

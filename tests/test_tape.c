@@ -163,6 +163,20 @@ START_TEST(test_constants_record_nothing) {
 }
 END_TEST
 
+START_TEST(test_a_constant_lives_and_dies_on_the_tape) {
+    const int64_t before = live();
+    reel_tensor *c = reel_constant(ctx, REEL_F32, REEL_SHAPE(1000), 2.5);
+    ck_assert_double_eq(reel_item(ctx, sum(c)), 2500);
+    ck_assert(!reel_needs_grad(c));
+    ck_assert_double_eq(reel_item(ctx, reel_constant(ctx, REEL_I32, 0, NULL, -3)), -3);
+    ck_assert_int_eq(reel_tape_of(ctx).nodes, 0);
+    ck_assert_int_eq(reel_tape_reset(ctx), REEL_OK);
+    ck_assert_int_eq(live(), before);
+    ck_assert(reel_is_void(reel_constant(ctx, REEL_F32, REEL_SHAPE(INT64_MAX, 2), 0)));
+    expect_message(REEL_ERROR_SHAPE, "too large");
+}
+END_TEST
+
 START_TEST(test_detach_stops_the_gradient) {
     reel_tensor *x = leaf(REEL_F64, REEL_SHAPE(3), 2);
     backward(sum(reel_mul(ctx, x, reel_detach(ctx, x))));
@@ -209,6 +223,21 @@ START_TEST(test_the_first_error_stays_until_reset) {
     ck_assert_str_eq(reel_context_message(ctx), "");
     ck_assert(!reel_is_void(reel_exp(ctx, a)));
     expect_gradient(a, 0);
+}
+END_TEST
+
+START_TEST(test_a_step_ends_with_its_error) {
+    reel_error error = {0};
+    reel_exp(ctx, filled(REEL_F32, REEL_SHAPE(3), 1));
+    ck_assert_int_eq(reel_end_step(ctx, &error), REEL_OK);
+    ck_assert_int_eq(error.status, REEL_OK);
+    reel_exp(ctx, filled(REEL_I32, REEL_SHAPE(3), 1));
+    ck_assert_int_eq(reel_end_step(ctx, &error), REEL_ERROR_DTYPE);
+    ck_assert_int_eq(error.status, REEL_ERROR_DTYPE);
+    ck_assert_ptr_nonnull(strstr(error.message, "exp"));
+    ck_assert_int_eq(reel_context_status(ctx), REEL_OK);
+    ck_assert_int_eq(reel_tape_of(ctx).tensors, 0);
+    ck_assert_int_eq(reel_end_step(ctx, NULL), REEL_OK);
 }
 END_TEST
 
@@ -586,10 +615,12 @@ int main(void) {
         test_reset_ends_open_scopes,
         test_no_grad_records_nothing,
         test_constants_record_nothing,
+        test_a_constant_lives_and_dies_on_the_tape,
         test_detach_stops_the_gradient,
         test_a_freed_tensor_is_refused_by_name,
         test_reading_a_freed_tensor_is_refused,
         test_the_first_error_stays_until_reset,
+        test_a_step_ends_with_its_error,
         test_backward_refuses_what_is_no_loss,
         test_require_grad_refuses_what_can_have_none,
         test_gradients_of_leaves_are_wide_and_start_as_zeros,

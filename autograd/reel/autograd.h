@@ -61,6 +61,9 @@ REEL_API reel_status reel_backward_flags(reel_context *ctx, reel_tensor *loss, u
  * their gradients stay. */
 REEL_API reel_status reel_tape_reset(reel_context *ctx);
 
+/* As above, with the error put into *error: for a program that has but one way to report errors. */
+REEL_API reel_status reel_end_step(reel_context *ctx, reel_error *error);
+
 /* What the tape holds. */
 typedef struct reel_tape_info {
     int64_t tensors;    /* on the tape now */
@@ -70,6 +73,10 @@ typedef struct reel_tape_info {
 } reel_tape_info;
 
 REEL_API reel_tape_info reel_tape_of(const reel_context *ctx); /* zeros before the first op */
+
+/* A tape tensor with `value` everywhere and without gradient: where a sum begins, what is compared with. */
+REEL_API reel_tensor *reel_constant(reel_context *ctx, reel_dtype dtype, int rank, const int64_t *shape,
+                                    double value);
 
 /* ---- scopes ------------------------------------------------------------------------------------------ */
 
