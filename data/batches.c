@@ -8,7 +8,8 @@ static void write_row(const reel_dataset *dataset, const reel__part *part, int64
     const int64_t at = row * dataset->seq_len;
     const int64_t identifier = source->kind->puzzle(source, part->set, puzzle).identifier;
     source->kind->write(source, part->set, puzzle, example, random, batch->inputs + at, batch->labels + at);
-    batch->puzzle_identifiers[row] = (int32_t)(identifier == 0 ? 0 : identifier + part->identifier_shift);
+    if (batch->puzzle_identifiers)
+        batch->puzzle_identifiers[row] = (int32_t)(identifier == 0 ? 0 : identifier + part->identifier_shift);
 }
 
 /* ---- training ---------------------------------------------------------------------------------------- */
@@ -72,7 +73,8 @@ static void write_padding(const reel_dataset *dataset, const reel__part *part, c
         batch->inputs[i] = (int32_t)part->source->pad_id;
         batch->labels[i] = REEL_BATCH_LABEL_IGNORED;
     }
-    batch->puzzle_identifiers[row] = 0;
+    if (batch->puzzle_identifiers)
+        batch->puzzle_identifiers[row] = 0;
 }
 
 reel_status reel_test_batch(const reel_dataset *dataset, int64_t batch_size, int64_t index,

@@ -129,6 +129,22 @@ END_TEST
 
 /* ---- Sudoku ------------------------------------------------------------------------------------------ */
 
+START_TEST(test_batches_do_without_identifiers) {
+    reel_dataset *d = open_training("sudoku:4:10", &defaults), *t = open_test("sudoku:4:3", d);
+    const reel_batch_plan plan = {.batch_size = 4, .epochs = 4, .eval_interval = 4};
+    buffers with, without;
+    train_batch(d, &plan, 0, &with);
+    const reel_batch batch = {batch_of(&without).inputs, without.labels, NULL};
+    ck_assert_int_eq(reel_train_batch(d, &plan, 0, &batch, NULL), REEL_OK);
+    ck_assert_mem_eq(with.inputs, without.inputs, sizeof with.inputs);
+    test_batch(t, 4, 0, &with);
+    ck_assert_int_eq(reel_test_batch(t, 4, 0, &batch, NULL, NULL), REEL_OK);
+    ck_assert_mem_eq(with.labels, without.labels, 4 * 16 * sizeof *with.labels);
+    reel_dataset_close(t);
+    reel_dataset_close(d);
+}
+END_TEST
+
 START_TEST(test_every_epoch_draws_each_puzzle_once_in_a_new_order) {
     reel_dataset *d = open_training("sudoku:6:10", &originals);
     reel_sudoku_set *set = sudokus(6, 10, NULL);
@@ -657,6 +673,7 @@ static Suite *batches_suite(void) {
     tcase_add_test(t, test_dataset_states_its_sizes);
     tcase_add_test(t, test_plan_counts_steps_as_published);
     tcase_add_test(t, test_plan_that_cannot_run_is_refused);
+    tcase_add_test(t, test_batches_do_without_identifiers);
     tcase_add_test(t, test_every_epoch_draws_each_puzzle_once_in_a_new_order);
     tcase_add_test(t, test_batches_can_be_made_again_in_any_order);
     tcase_add_test(t, test_rows_are_augmented_one_by_one);

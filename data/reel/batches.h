@@ -88,7 +88,7 @@ REEL_API int reel_dataset_has_test(const char *spec);
 typedef struct reel_batch {
     int32_t *inputs;             /* (B,S) tokens */
     int32_t *labels;             /* (B,S) tokens, or REEL_BATCH_LABEL_IGNORED */
-    int32_t *puzzle_identifiers; /* (B) */
+    int32_t *puzzle_identifiers; /* (B), or NULL where nobody asks for them */
 } reel_batch;
 
 /* ---- training ---------------------------------------------------------------------------------------- */
