@@ -178,7 +178,7 @@ static void declare_parameters(reel_model *m) {
     reel_linear_declare(p, &m->lm_head, "inner.lm_head", D, V);
     /* almost never halt at first: learning is faster so */
     reel_parameter(p, &m->q_head.weight, "inner.q_head.weight", REEL_SHAPE(2, D), reel_init_zeros());
-    reel_parameter(p, &m->q_head.bias, "inner.q_head.bias", REEL_SHAPE(2), reel_init_constant(-5));
+    reel_linear_declare_bias(p, &m->q_head, "inner.q_head", 2, -5);
     if (c->pos_encodings == REEL_POS_LEARNED)
         reel_parameter(p, &m->embed_pos, "inner.embed_pos.embedding_weight", REEL_SHAPE(T, D),
                        reel_init_truncated_normal(embed_std));

@@ -28,6 +28,13 @@ void reel_linear_declare(reel_parameters *p, reel_linear_layer *layer, const cha
                    reel_init_truncated_normal(1 / sqrt((double)in)));
 }
 
+void reel_linear_declare_bias(reel_parameters *p, reel_linear_layer *layer, const char *name, int64_t out,
+                              double value) {
+    char full[NAME_BYTES];
+    snprintf(full, sizeof full, "%s.bias", name);
+    reel_parameter(p, &layer->bias, full, REEL_SHAPE(out), reel_init_constant(value));
+}
+
 reel_tensor *reel_linear_apply(reel_context *ctx, const reel_linear_layer *layer, reel_tensor *x) {
     reel_tensor *bias = layer->bias ? reel_cast(ctx, layer->bias, x->dtype) : NULL;
     return reel_linear(ctx, x, reel_cast(ctx, layer->weight, x->dtype), bias);

@@ -39,6 +39,9 @@ typedef struct reel_linear_layer {
 /* Lists NAME.weight; no bias. */
 REEL_API void reel_linear_declare(reel_parameters *p, reel_linear_layer *layer, const char *name, int64_t in,
                                   int64_t out);
+/* Gives a layer that has been declared a bias, NAME.bias (out), that starts as `value`. */
+REEL_API void reel_linear_declare_bias(reel_parameters *p, reel_linear_layer *layer, const char *name,
+                                       int64_t out, double value);
 /* x (..., in) -> (..., out). */
 REEL_API reel_tensor *reel_linear_apply(reel_context *ctx, const reel_linear_layer *layer, reel_tensor *x);
 
