@@ -12,13 +12,13 @@
  * --steps 0 stops before the first step: what is resident then is no cost of a step. --profile also splits
  * the time by kind of op, on standard error. --gemm-roof prints the GFLOP/s of one large matrix product. */
 #include "profile.h"
+#include "timing.h"
 
 #include <reel/act.h>
 #include <reel/autograd.h>
 #include <reel/nn.h>
 #include <reel/ops.h>
 
-#include <argp.h>
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdbool.h>
@@ -26,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 enum { WARM_UP = 3, ROOF_SIZE = 4096 };
 
@@ -82,23 +81,6 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static int64_t whole(struct argp_state *state, const char *text, int64_t least) {
-    char *end;
-    const long long value = strtoll(text, &end, 10);
-    if (end == text || *end || value < least || value > 1 << 24)
-        argp_error(state, "'%s' is no whole number from %lld to 2^24", text, (long long)least);
-    return value;
-}
-
-static reel_dtype dtype_named(struct argp_state *state, const char *name) {
-    const reel_dtype dtypes[] = {REEL_F32, REEL_BF16, REEL_F64};
-    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
-        if (strcmp(name, reel_dtype_name(dtypes[i])) == 0)
-            return dtypes[i];
-    argp_error(state, "--dtype is f32, bf16 or f64, not '%s'", name);
-    return REEL_F32;
-}
-
 static bool mlp_named(struct argp_state *state, const char *name) {
     const bool mlp = strcmp(name, "mlp") == 0;
     if (!mlp && strcmp(name, "att") != 0)
@@ -136,7 +118,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     settings *const s = state->input;
     int64_t *const size = size_of(s, key);
     if (size) {
-        *size = whole(state, text, 1);
+        *size = timing_whole(state, text, 1);
         return 0;
     }
     switch (key) {
@@ -144,10 +126,10 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         s->model.mlp_t = mlp_named(state, text);
         return 0;
     case DTYPE:
-        s->model.forward_dtype = dtype_named(state, text);
+        s->model.forward_dtype = timing_dtype(state, text);
         return 0;
     case STEPS:
-        s->steps = whole(state, text, 0);
+        s->steps = timing_whole(state, text, 0);
         return 0;
     case FORWARD_ONLY:
         s->forward_only = true;
@@ -178,24 +160,7 @@ static settings settings_from(int argc, char **argv) {
     return s;
 }
 
-/* ---- clocks and counters ----------------------------------------------------------------------------- */
-
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static int by_size(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts the times and returns the middle one; NaN for none. */
-static double median_of(double *times, int64_t n) {
-    qsort(times, (size_t)n, sizeof *times, by_size);
-    return n > 0 ? times[n / 2] : NAN;
-}
+/* ---- counters ------------------------------------------------------------------------------------------ */
 
 static long minor_faults(void) {
     struct rusage now;
@@ -284,7 +249,7 @@ static void evaluation_step(bench *b) {
 
 /* One step, in seconds. */
 static double timed_step(bench *b) {
-    const double start = seconds();
+    const double start = timing_seconds();
     b->steps_done++;
     if (b->settings->forward_only)
         evaluation_step(b);
@@ -293,7 +258,7 @@ static double timed_step(bench *b) {
     if (reel_context_status(b->ctx) != REEL_OK)
         fail(reel_context_message(b->ctx));
     reel_tape_reset(b->ctx);
-    return seconds() - start;
+    return timing_seconds() - start;
 }
 
 /* Floating-point operations of the matrix products: 2 per multiply-add, gradients twice the forward pass,
@@ -373,7 +338,7 @@ static measured measure(bench *b) {
     reel_profile_stop(b->ctx);
     m.minor_faults_per_step = steps > 0 ? (double)(minor_faults() - faults) / (double)steps : NAN;
     m.system_allocations = reel_memory_of(b->ctx).system_allocations - allocations;
-    m.median = median_of(m.step_seconds, steps);
+    m.median = timing_median(m.step_seconds, steps);
     return m;
 }
 
