@@ -191,12 +191,15 @@ static void print_change(const ops_report *r, const ops_row *row) {
 }
 
 static void print_row(const ops_report *r, const ops_row *row) {
-    const double roof = ops_roofs_seconds(&r->roofs, row->flop, row->bytes, SAMPLER_WARM);
+    const double at_best = ops_roofs_seconds(&r->roofs, row->flop, row->bytes, SAMPLER_WARM);
+    const bool moved =
+        3 * row->warm.median > at_best; /* else what it might have read or written stayed where it was */
+    const double roof = moved ? at_best : 0;
     fprintf(r->out, "| %-32s | %-12s | %-8s |", row->of->op->name, row->of->sizes, pass_names[row->pass]);
     print_time(r->out, &row->warm);
     print_time(r->out, &row->cold);
     print_rate(r->out, 7, row->flop, row->warm.median);
-    print_rate(r->out, 6, row->bytes, row->warm.median);
+    print_rate(r->out, 6, moved ? row->bytes : 0, row->warm.median);
     if (roof > 0)
         fprintf(r->out, " %4.0f%% |", 100 * roof / row->warm.median);
     else

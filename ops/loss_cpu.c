@@ -84,6 +84,8 @@ void REEL_CPU(binary_cross_entropy_with_logits_backward)(const reel_context *ctx
 
 #else /* the template */
 
+#include "row.h"
+
 /* The logits of a row. */
 static inline const STORED *NAME(row_at)(const entropy_job *job, int64_t row) {
     const reel_tensor *x = job->logits;
@@ -112,14 +114,8 @@ static void NAME(softmax_rows)(int64_t begin, int64_t end, void *arg) {
         *loss = *log_sum = 0;
         if (job->labels[row] == REEL_IGNORE_LABEL)
             continue;
-        REAL most = LOAD(x), sum = 0;
-#pragma omp simd reduction(max : most)
-        for (int64_t j = 0; j < classes; j++)
-            most = LOAD(x + j) > most ? LOAD(x + j) : most;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t j = 0; j < classes; j++)
-            sum += MATH(exp)(LOAD(x + j) - most);
-        const REAL log_of_sum = MATH(log)(sum);
+        const REAL most = NAME(row_max)(x, classes);
+        const REAL log_of_sum = MATH(log)((REAL)NAME(row_exp_sum)(x, classes, most, NULL));
         *log_sum = log_of_sum + most;
         *loss = log_of_sum + (most - LOAD(x + job->labels[row]));
     }

@@ -272,16 +272,23 @@ void REEL_CPU(max_backward)(const reel_context *ctx, const reel_tensor *dy, cons
 
 #else /* the template */
 
+#include "row.h"
+
+/* In four sums that do not wait for one another. */
 static double NAME(sum_run)(const STORED *x, int64_t n, int64_t step) {
+    enum { SUMS = 4, LANES = 8 };
     double sum = 0;
-    if (step == 1) {
-#pragma omp simd reduction(+ : sum)
-        for (int64_t i = 0; i < n; i++)
-            sum += (double)LOAD(x + i);
-    } else {
-        for (int64_t i = 0; i < n; i++)
-            sum += (double)LOAD(x + i * step);
+    int64_t i = 0;
+    if (step == 1 && n >= SUMS * LANES) {
+        double part[SUMS * LANES] = {0};
+        for (; i + SUMS * LANES <= n; i += SUMS * LANES)
+            for (int j = 0; j < SUMS * LANES; j++)
+                part[j] += (double)LOAD(x + i + j);
+        for (int j = 0; j < SUMS * LANES; j++)
+            sum += part[j];
     }
+    for (; i < n; i++)
+        sum += (double)LOAD(x + i * step);
     return sum;
 }
 
@@ -323,10 +330,42 @@ static void NAME(finish)(void *data, int64_t first, int64_t n, const double *sum
             STORE(y + j, (REAL)(factor * sums[j]));
 }
 
+#ifdef LOAD_VECTOR
+/* Of terms side by side. What is no number or not finite makes zeros no zeros; then each is looked at. */
+static void NAME(max_row)(const STORED *x, int64_t n, int64_t first, double *best, int32_t *term) {
+    reel__vector zero = reel__v_set(0);
+    for (int64_t i = 0; i < n; i += REEL__LANES)
+        zero += LOAD_VECTOR(x + i, n - i) * reel__v_set(0);
+    if (reel__v_sum(zero) == 0) {
+        const REAL largest = NAME(row_max)(x, n);
+        int64_t i = 0;
+        if (!is_better((double)largest, *best))
+            return;
+        while (LOAD(x + i) != largest)
+            i++;
+        *best = (double)largest;
+        *term = (int32_t)(first + i);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        if (is_better((double)LOAD(x + i), *best)) {
+            *best = (double)LOAD(x + i);
+            *term = (int32_t)(first + i);
+        }
+}
+#endif
+
 /* Terms first, first + 1, ... of the tile's outputs against the best so far. */
 static void NAME(max_tile)(const tile *t, int64_t first, double *REEL_RESTRICT best,
                            int32_t *REEL_RESTRICT term) {
     const STORED *x = (const STORED *)t->at;
+#ifdef LOAD_VECTOR
+    if (t->row == 1 && t->terms >= REEL__LANES) {
+        for (int64_t j = 0; j < t->outputs; j++)
+            NAME(max_row)(x + j * t->column, t->terms, first, best + j, term + j);
+        return;
+    }
+#endif
     const bool wide = is_wide(t->outputs, t->column);
     const int64_t outer = wide ? t->terms : t->outputs, inner = wide ? t->outputs : t->terms;
     for (int64_t o = 0; o < outer; o++)

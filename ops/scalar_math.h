@@ -6,6 +6,7 @@
 #define REEL_SCALAR_MATH_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -74,6 +75,138 @@ REEL_SCALAR float reel__gate_f32(float x) {
     return 1 / (1 + reel__exp_inside_f32(reel__exp_bounded_f32(-x)));
 }
 
+/* ln x with x = 2^n m, m in [sqrt 1/2, sqrt 2), ln m by a polynomial of degree 9 (Cephes logf's
+ * coefficients). Error at most 2 ulp. */
+REEL_SCALAR float reel__polynomial_log(float x) {
+    const float smallest = 1.17549435e-38f,
+                larger = 8388608.0f; /* 2^23 brings what is less into the normal */
+    const int32_t sqrt_half = 0x3f3504f3;
+    const float normal = x < smallest ? x * larger : x;
+    int32_t bits;
+    memcpy(&bits, &normal, sizeof bits);
+    const int32_t exponent = (bits - sqrt_half) >> 23;
+    bits -= (int32_t)((uint32_t)exponent << 23);
+    float m;
+    memcpy(&m, &bits, sizeof m);
+    const float n = (float)exponent - (x < smallest ? 23.0f : 0.0f), f = m - 1, z = f * f;
+    float y =
+        (((((((7.0376836292e-2f * f - 1.1514610310e-1f) * f + 1.1676998740e-1f) * f - 1.2420140846e-1f) * f +
+            1.4249322787e-1f) *
+               f -
+           1.6668057665e-1f) *
+              f +
+          2.0000714765e-1f) *
+             f -
+         2.4999993993e-1f) *
+            f +
+        3.3333331174e-1f;
+    y = y * f * z + n * REEL__EXP_LN2_LOW - 0.5f * z + f + n * REEL__EXP_LN2_HIGH;
+    y = x > 0 ? y : x == 0 ? -INFINITY : NAN;
+    return x == INFINITY ? x : y;
+}
+
+/* tanh x: near 0 by a polynomial (Cephes tanhf's), which keeps the digits of small results, elsewhere
+ * 1 - 2 / (e^2|x| + 1). Error at most 2 ulp. */
+REEL_SCALAR float reel__polynomial_tanh(float x) {
+    const float z = x * x, size = fabsf(x);
+    const float near =
+        ((((-5.70498872745e-3f * z + 2.06390887954e-2f) * z - 5.37397155531e-2f) * z + 1.33314422036e-1f) *
+             z -
+         3.33332819422e-1f) *
+            z * x +
+        x;
+    const float far = 1 - 2 / (reel__exp_inside_f32(reel__exp_bounded_f32(2 * size)) + 1);
+    const float y = size < 0.625f ? near : copysignf(far, x);
+    return x != x ? x : y;
+}
+
+/* erf x: below 1 by a polynomial, elsewhere 1 - e^-x^2 P(1 / x^2) / x (Cephes erff's coefficients). Error at
+ * most 2 ulp. */
+REEL_SCALAR float reel__polynomial_erf(float x) {
+    const float z = x * x, size = fabsf(x), q = 1 / size, w = q * q;
+    const float near =
+        ((((((7.853861353153693e-5f * z - 8.010193625184903e-4f) * z + 5.188327685732524e-3f) * z -
+            2.685381193529856e-2f) *
+               z +
+           1.128358514861418e-1f) *
+              z -
+          3.761262582423300e-1f) *
+             z +
+         1.128379165726710f) *
+        x;
+    const float to_two =
+        (((((((2.326819970068386e-2f * w - 1.387039388740657e-1f) * w + 3.687424674597105e-1f) * w -
+             5.824733027278666e-1f) *
+                w +
+            6.210004621745983e-1f) *
+               w -
+           4.944515323274145e-1f) *
+              w +
+          3.404879937665872e-1f) *
+             w -
+         2.741127028184656e-1f) *
+            w +
+        5.638259427386472e-1f;
+    const float beyond =
+        ((((((-1.047766399936249e+1f * w + 1.297719955372516e+1f) * w - 7.495518717768503f) * w +
+            2.921019019210786f) *
+               w -
+           1.015265279202700f) *
+              w +
+          4.218463358204948e-1f) *
+             w -
+         2.820767439740514e-1f) *
+            w +
+        5.641895067754075e-1f;
+    const float left = reel__exp_inside_f32(reel__exp_bounded_f32(-z)) * q * (size < 2 ? to_two : beyond);
+    const float y = size < 1 ? near : copysignf(1 - left, x);
+    return x != x ? x : y;
+}
+
+/* x^e = e^(e ln |x|) in f64, where neither ln by its series in (m - 1) / (m + 1) nor e^r by its own loses
+ * what f32 would notice. Error at most 1 ulp. A negative x has a power where e is whole. */
+REEL_SCALAR float reel__polynomial_pow(float x, float e) {
+    const float smallest = 1.17549435e-38f, larger = 8388608.0f;
+    const int32_t sqrt_half = 0x3f3504f3;
+    const float size = fabsf(x), normal = size < smallest ? size * larger : size;
+    int32_t bits;
+    memcpy(&bits, &normal, sizeof bits);
+    const int32_t exponent = (bits - sqrt_half) >> 23;
+    bits -= (int32_t)((uint32_t)exponent << 23);
+    float m;
+    memcpy(&m, &bits, sizeof m);
+    const double n = (double)((float)exponent - (size < smallest ? 23.0f : 0.0f));
+    const double s = ((double)m - 1) / ((double)m + 1), w = s * s;
+    const double ln =
+        n * 0.69314718055994530942 +
+        2 * s * (1 + w * (1.0 / 3 + w * (1.0 / 5 + w * (1.0 / 7 + w * (1.0 / 9 + w * (1.0 / 11 + w / 13))))));
+    double t = (double)e * ln;
+    t = t > -200 ? t : -200; /* f32 ends long before */
+    t = t < 200 ? t : 200;
+    const double to_integer = 6755399441055744.0; /* 1.5 * 2^52, as REEL__EXP_TO_INTEGER */
+    const double shifted = t * 1.44269504088896340736 + to_integer, k = shifted - to_integer;
+    const double r = t - k * 0.69314718055994530942;
+    double p =
+        1 +
+        r * (1 + r * (1.0 / 2 +
+                      r * (1.0 / 6 + r * (1.0 / 24 + r * (1.0 / 120 +
+                                                          r * (1.0 / 720 + r * (1.0 / 5040 + r / 40320)))))));
+    int64_t p_bits, k_bits;
+    memcpy(&p_bits, &p, sizeof p_bits);
+    memcpy(&k_bits, &shifted, sizeof k_bits);
+    p_bits += (int64_t)((uint64_t)k_bits << 52);
+    memcpy(&p, &p_bits, sizeof p);
+    float y = (float)p;
+    const bool grows = (e > 0) == (size > 1); /* with |x| at its ends 0 and infinity */
+    y = size == 0 || size == INFINITY ? (grows ? INFINITY : 0.0f) : y;
+    const float half = 0.5f * e;
+    const bool whole = floorf(e) == e, odd = whole && floorf(half) != half;
+    y = odd ? copysignf(y, x) : y;
+    y = x < 0 && !whole && size != INFINITY ? NAN : y;
+    y = x != x || e != e ? NAN : y;
+    return e == 0 || x == 1 || (size == 1 && fabsf(e) == INFINITY) ? 1.0f : y;
+}
+
 #define REEL__SCALAR_MATH(S, real, LOG, SQRT, TANH, ERF, POW)                                                \
     REEL_SCALAR real reel__log_##S(real x) {                                                                 \
         return LOG(x);                                                                                       \
@@ -134,6 +267,7 @@ REEL_SCALAR float reel__gate_f32(float x) {
         return (real)0.5 * (1 + ERF(x * (real)0.70710678118654752440)) + x * phi;                            \
     }
 REEL__SCALAR_MATH(f64, double, log, sqrt, tanh, erf, pow)
-REEL__SCALAR_MATH(f32, float, logf, sqrtf, tanhf, erff, powf)
+REEL__SCALAR_MATH(f32, float, reel__polynomial_log, sqrtf, reel__polynomial_tanh, reel__polynomial_erf,
+                  reel__polynomial_pow)
 
 #endif

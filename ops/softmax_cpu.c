@@ -87,25 +87,9 @@ void REEL_CPU(log_softmax_backward)(const reel_context *ctx, const reel_tensor *
 
 #else /* the template; forward, x and y may be one and the same */
 
+#include "row.h"
+
 /* ---- along the axis ------------------------------------------------------------------------------------ */
-
-/* The largest of a row that holds at least one element; NaN is passed over. */
-static REAL NAME(row_max)(const STORED *x, int64_t n) {
-    REAL largest = -(REAL)INFINITY;
-#pragma omp simd reduction(max : largest)
-    for (int64_t i = 0; i < n; i++)
-        largest = LOAD(x + i) > largest ? LOAD(x + i) : largest;
-    return largest;
-}
-
-/* sum e^(x - largest), in f64 so that long rows lose nothing */
-static double NAME(row_sum)(const STORED *x, int64_t n, REAL largest) {
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += (double)MATH(exp)(LOAD(x + i) - largest);
-    return sum;
-}
 
 /* What turns x - largest into the result: 1 / sum e^(x - largest), or the logarithm of the sum. */
 REEL_ALWAYS_INLINE REAL NAME(norm_of)(double sum, bool logarithm) {
@@ -116,12 +100,14 @@ REEL_ALWAYS_INLINE REAL NAME(result_of)(REAL x, REAL largest, REAL norm, bool lo
     return logarithm ? x - largest - norm : MATH(exp)(x - largest) * norm;
 }
 
+/* The exponentials are made once where y holds them without rounding. */
 REEL_ALWAYS_INLINE void NAME(row)(const STORED *x, STORED *y, int64_t n, bool logarithm) {
+    const bool keep = !logarithm && sizeof *y == sizeof(REAL);
     const REAL largest = NAME(row_max)(x, n);
-    const REAL norm = NAME(norm_of)(NAME(row_sum)(x, n, largest), logarithm);
+    const REAL norm = NAME(norm_of)(NAME(row_exp_sum)(x, n, largest, keep ? y : NULL), logarithm);
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        STORE(y + i, NAME(result_of)(LOAD(x + i), largest, norm, logarithm));
+        STORE(y + i, keep ? LOAD(y + i) * norm : NAME(result_of)(LOAD(x + i), largest, norm, logarithm));
 }
 
 /* ---- over columns -------------------------------------------------------------------------------------- */
@@ -191,6 +177,36 @@ REEL_ALWAYS_INLINE REAL NAME(slope_of)(REAL y, REAL dy, REAL sum, bool logarithm
     return logarithm ? dy - MATH(exp)(y) * sum : y * (dy - sum);
 }
 
+#ifdef LOAD_VECTOR
+/* Zeros beyond the end of the row add nothing to the sum. */
+REEL_ALWAYS_INLINE void NAME(slope_row)(const STORED *REEL_RESTRICT y, const STORED *REEL_RESTRICT dy,
+                                        STORED *REEL_RESTRICT dx, int64_t n, bool accumulate,
+                                        bool logarithm) {
+    double sum = 0;
+    for (int64_t begin = 0; begin < n; begin += VECTORS_IN_F32 * REEL__LANES) {
+        const int64_t end =
+            begin + VECTORS_IN_F32 * REEL__LANES < n ? begin + VECTORS_IN_F32 * REEL__LANES : n;
+        reel__vector part = reel__v_set(0);
+        for (int64_t i = begin; i < end; i += REEL__LANES) {
+            reel__vector term = LOAD_VECTOR(dy + i, n - i);
+            if (!logarithm)
+                term *= LOAD_VECTOR(y + i, n - i);
+            part += term;
+        }
+        sum += (double)reel__v_sum(part);
+    }
+    const reel__vector all = reel__v_set((float)sum);
+    for (int64_t i = 0; i < n; i += REEL__LANES) {
+        const reel__vector from_y = LOAD_VECTOR(y + i, n - i), from_dy = LOAD_VECTOR(dy + i, n - i);
+        reel__vector slope = from_y * (from_dy - all);
+        if (logarithm)
+            slope = from_dy - reel__v_zero_below(reel__v_exp(from_y), from_y, REEL__EXP_SMALLEST) * all;
+        if (accumulate)
+            slope += LOAD_VECTOR(dx + i, n - i);
+        STORE_VECTOR(dx + i, slope, n - i);
+    }
+}
+#else
 REEL_ALWAYS_INLINE void NAME(slope_row)(const STORED *REEL_RESTRICT y, const STORED *REEL_RESTRICT dy,
                                         STORED *REEL_RESTRICT dx, int64_t n, bool accumulate,
                                         bool logarithm) {
@@ -203,6 +219,7 @@ REEL_ALWAYS_INLINE void NAME(slope_row)(const STORED *REEL_RESTRICT y, const STO
         STORE(dx + i, accumulate ? LOAD(dx + i) + slope : slope);
     }
 }
+#endif
 
 REEL_ALWAYS_INLINE void NAME(slope_columns)(const STORED *REEL_RESTRICT y, const STORED *REEL_RESTRICT dy,
                                             STORED *REEL_RESTRICT dx, reel__axis a, int64_t columns,

@@ -33,6 +33,10 @@ REEL_VECTOR reel__vector reel__v_scale(reel__vector p, reel__vector shifted) {
 REEL_VECTOR reel__vector reel__v_zero_below(reel__vector y, reel__vector x, float bound) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(bound), _CMP_NLT_UQ), y);
 }
+/* x in the first n lanes, rest in the others */
+REEL_VECTOR reel__vector reel__v_first(reel__vector x, reel__vector rest, int64_t n) {
+    return n >= REEL__LANES ? x : _mm512_mask_mov_ps(rest, (__mmask16)((1u << n) - 1), x);
+}
 REEL_VECTOR float reel__v_sum(reel__vector x) {
     return _mm512_reduce_add_ps(x);
 }
@@ -90,6 +94,12 @@ REEL_VECTOR reel__vector reel__v_scale(reel__vector p, reel__vector shifted) {
 }
 REEL_VECTOR reel__vector reel__v_zero_below(reel__vector y, reel__vector x, float bound) {
     return _mm256_and_ps(y, _mm256_cmp_ps(x, _mm256_set1_ps(bound), _CMP_NLT_UQ));
+}
+REEL_VECTOR reel__vector reel__v_first(reel__vector x, reel__vector rest, int64_t n) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i inside =
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(n < REEL__LANES ? (int)n : REEL__LANES), lane);
+    return _mm256_blendv_ps(rest, x, _mm256_castsi256_ps(inside));
 }
 REEL_VECTOR float reel__v_sum(reel__vector x) {
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
@@ -163,6 +173,11 @@ REEL_VECTOR reel__vector reel__v_scale(reel__vector p, reel__vector shifted) {
 }
 REEL_VECTOR reel__vector reel__v_zero_below(reel__vector y, reel__vector x, float bound) {
     return (reel__vector)((reel__v_bits)y & ~(x < reel__v_set(bound)));
+}
+REEL_VECTOR reel__vector reel__v_first(reel__vector x, reel__vector rest, int64_t n) {
+    for (int64_t i = n; i < REEL__LANES; i++)
+        x[i] = rest[i];
+    return x;
 }
 REEL_VECTOR float reel__v_sum(reel__vector x) {
     return (x[0] + x[2]) + (x[1] + x[3]);

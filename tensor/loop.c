@@ -69,28 +69,52 @@ static void plan(walk *w, const reel_tensor *const *tensors) {
     }
 }
 
+/* The row and the piece of it that run `index` is, as coordinates, and where it begins in each operand. */
+typedef struct place {
+    int64_t piece, at[REEL_MAX_RANK];
+    int64_t offset[REEL__LOOP_MAX]; /* elements, of the row's beginning */
+} place;
+
+static place place_of(const walk *w, int64_t index) {
+    place p = {.piece = index % w->pieces};
+    int64_t row = index / w->pieces;
+    for (int axis = 1; axis < w->rank; axis++) {
+        p.at[axis] = row % w->shape[axis];
+        row /= w->shape[axis];
+        for (int k = 0; k < w->operands; k++)
+            p.offset[k] += p.at[axis] * w->stride[k][axis];
+    }
+    return p;
+}
+
+/* To the next run, without the divisions that short rows would pay for. */
+static void advance(const walk *w, place *p) {
+    if (++p->piece < w->pieces)
+        return;
+    p->piece = 0;
+    for (int axis = 1; axis < w->rank; axis++) {
+        for (int k = 0; k < w->operands; k++)
+            p->offset[k] += w->stride[k][axis];
+        if (++p->at[axis] < w->shape[axis])
+            return;
+        p->at[axis] = 0;
+        for (int k = 0; k < w->operands; k++)
+            p->offset[k] -= w->shape[axis] * w->stride[k][axis];
+    }
+}
+
 /* Runs begin .. end-1; a run is a piece of one row of the innermost axis. */
 static void walk_range(int64_t begin, int64_t end, void *arg) {
     const walk *w = arg;
     int64_t step[REEL__LOOP_MAX];
     for (int k = 0; k < w->operands; k++)
         step[k] = w->stride[k][0];
-    for (int64_t index = begin; index < end; index++) {
-        const int64_t first = index % w->pieces * w->run;
-        int64_t row = index / w->pieces;
-        int64_t offset[REEL__LOOP_MAX];
-        for (int k = 0; k < w->operands; k++)
-            offset[k] = first * step[k];
-        for (int axis = 1; axis < w->rank; axis++) {
-            const int64_t at = row % w->shape[axis];
-            row /= w->shape[axis];
-            for (int k = 0; k < w->operands; k++)
-                offset[k] += at * w->stride[k][axis];
-        }
+    place p = place_of(w, begin);
+    for (int64_t index = begin; index < end; index++, advance(w, &p)) {
+        const int64_t first = p.piece * w->run, left = w->shape[0] - first;
         char *at[REEL__LOOP_MAX];
         for (int k = 0; k < w->operands; k++)
-            at[k] = w->data[k] + offset[k] * w->size[k];
-        const int64_t left = w->shape[0] - first;
+            at[k] = w->data[k] + (p.offset[k] + first * step[k]) * w->size[k];
         w->fn(left < w->run ? left : w->run, at, step, w->arg);
     }
 }

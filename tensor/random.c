@@ -1,31 +1,17 @@
 /* Counter-based random numbers: Philox 4x32-10. */
 #include "context.h"
+#include "philox.h"
 
 #include <math.h>
 
-enum { PHILOX_ROUNDS = 10 };
-static const uint32_t multiplier[2] = {0xD2511F53u, 0xCD9E8D57u};
-static const uint32_t weyl[2] = {0x9E3779B9u, 0xBB67AE85u};
 static const double two_to_minus_32 = 1.0 / 4294967296.0;
 
-/* Key: the seed, its upper half mixed with the stream. Counter: block, step, index. */
 void reel_random_bits(uint64_t seed, reel_draw draw, uint32_t block, uint32_t words[4]) {
-    uint32_t key0 = (uint32_t)seed;
-    uint32_t key1 = (uint32_t)(seed >> 32) ^ draw.stream * weyl[0];
-    uint32_t c0 = block, c1 = draw.step, c2 = (uint32_t)draw.index, c3 = (uint32_t)(draw.index >> 32);
-    for (int round = 0; round < PHILOX_ROUNDS; round++) {
-        const uint64_t p0 = (uint64_t)multiplier[0] * c0, p1 = (uint64_t)multiplier[1] * c2;
-        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ key0;
-        c1 = (uint32_t)p1;
-        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ key1;
-        c3 = (uint32_t)p0;
-        key0 += weyl[0];
-        key1 += weyl[1];
-    }
-    words[0] = c0;
-    words[1] = c1;
-    words[2] = c2;
-    words[3] = c3;
+    words[0] = block;
+    words[1] = draw.step;
+    words[2] = (uint32_t)draw.index;
+    words[3] = (uint32_t)(draw.index >> 32);
+    reel__philox(reel__philox_key_of(seed, draw), &words[0], &words[1], &words[2], &words[3]);
 }
 
 reel_random reel_random_begin(uint64_t seed, reel_draw draw) {
