@@ -4,6 +4,8 @@
 #include "kernels.h"
 #include "loop.h"
 
+#include <string.h>
+
 enum { ADD_BLOCK = 256 }; /* elements summed at once where many inputs or strides meet */
 
 #define REEL_EACH_FLOAT "arithmetic_cpu.c"
@@ -90,18 +92,30 @@ DEFINE_COMPARISON(eq, ==)
 DEFINE_COMPARISON(lt, <)
 DEFINE_COMPARISON(le, <=)
 
-/* Choosing moves bits and computes nothing, so that only the size of an element matters. */
+/* Choosing moves bits and computes nothing, so that only the size of an element matters. One condition for a
+ * whole run, as for rows, makes it a copy. */
 #define DEFINE_WHERE_RUN(C, c_type, bits)                                                                    \
     static void where_##C##_##bits(int64_t n, char *const *at, const int64_t *step, const void *arg) {       \
         uint##bits##_t *REEL_RESTRICT y = (uint##bits##_t *)(void *)at[0];                                   \
         const c_type *REEL_RESTRICT condition = (const c_type *)(const void *)at[1];                         \
         const uint##bits##_t *REEL_RESTRICT a = (const uint##bits##_t *)(const void *)at[2];                 \
         const uint##bits##_t *REEL_RESTRICT b = (const uint##bits##_t *)(const void *)at[3];                 \
+        const uint##bits##_t *REEL_RESTRICT chosen = *condition ? a : b;                                     \
+        const int64_t chosen_step = *condition ? step[2] : step[3];                                          \
         (void)arg;                                                                                           \
-        for (int64_t i = 0; i < n; i++) {                                                                    \
-            const uint##bits##_t if_true = a[i * step[2]], if_false = b[i * step[3]];                        \
-            y[i] = condition[i * step[1]] ? if_true : if_false;                                              \
-        }                                                                                                    \
+        if (step[1] == 0 && chosen_step == 1)                                                                \
+            memcpy(y, chosen, (size_t)n * sizeof *y);                                                        \
+        else if (step[1] == 0)                                                                               \
+            for (int64_t i = 0; i < n; i++)                                                                  \
+                y[i] = chosen[i * chosen_step];                                                              \
+        else if (step[1] == 1 && step[2] == 1 && step[3] == 1)                                               \
+            for (int64_t i = 0; i < n; i++) {                                                                \
+                const uint##bits##_t if_true = a[i], if_false = b[i];                                        \
+                y[i] = condition[i] ? if_true : if_false;                                                    \
+            }                                                                                                \
+        else                                                                                                 \
+            for (int64_t i = 0; i < n; i++)                                                                  \
+                y[i] = condition[i * step[1]] ? a[i * step[2]] : b[i * step[3]];                             \
     }
 DEFINE_WHERE_RUN(u8, uint8_t, 8)
 DEFINE_WHERE_RUN(u8, uint8_t, 16)

@@ -28,16 +28,23 @@ static rows rows_of(const reel_tensor *table, const reel_tensor *indices, double
     return (rows){table, y, indices->data, reel_elements(indices), table->shape[1], scale};
 }
 
-/* Where line number `line` of the indices begins in t, in elements. */
-static int64_t line_offset(const lines *a, const reel_tensor *t, int64_t line) {
-    int64_t offset = 0;
-    for (int i = t->rank - 1; i >= 0; i--) {
+/* Where line number `line` of the indices begins in each of the three tensors, in elements. */
+typedef struct line_place {
+    int64_t in_indices, in_source, in_y;
+} line_place;
+
+static line_place place_of(const lines *a, int64_t line) {
+    line_place p = {0};
+    for (int i = a->indices->rank - 1; i >= 0; i--) {
         if (i == a->axis)
             continue;
-        offset += line % a->indices->shape[i] * t->stride[i];
+        const int64_t at = line % a->indices->shape[i];
         line /= a->indices->shape[i];
+        p.in_indices += at * a->indices->stride[i];
+        p.in_source += at * a->source->stride[i];
+        p.in_y += at * a->y->stride[i];
     }
-    return offset;
+    return p;
 }
 
 #define REEL_EACH_FLOAT "index_cpu.c"
@@ -135,9 +142,10 @@ static void NAME(add_lines)(int64_t begin, int64_t end, void *arg) {
     const int64_t index_stride = a->indices->stride[a->axis], source_stride = a->source->stride[a->axis],
                   stride = a->y->stride[a->axis];
     for (int64_t line = begin; line < end; line++) {
-        const int32_t *index = (const int32_t *)a->indices->data + line_offset(a, a->indices, line);
-        const STORED *source = (const STORED *)a->source->data + line_offset(a, a->source, line);
-        REAL *y = (REAL *)a->y->data + line_offset(a, a->y, line);
+        const line_place p = place_of(a, line);
+        const int32_t *index = (const int32_t *)a->indices->data + p.in_indices;
+        const STORED *source = (const STORED *)a->source->data + p.in_source;
+        REAL *y = (REAL *)a->y->data + p.in_y;
         for (int64_t i = 0; i < a->length; i++)
             y[index[i * index_stride] * stride] += LOAD(source + i * source_stride);
     }

@@ -284,8 +284,10 @@ static double NAME(sum_run)(const STORED *x, int64_t n, int64_t step) {
         for (; i + SUMS * LANES <= n; i += SUMS * LANES)
             for (int j = 0; j < SUMS * LANES; j++)
                 part[j] += (double)LOAD(x + i + j);
-        for (int j = 0; j < SUMS * LANES; j++)
-            sum += part[j];
+        for (int width = SUMS * LANES / 2; width > 0; width /= 2)
+            for (int j = 0; j < width; j++)
+                part[j] += part[j + width];
+        sum = part[0];
     }
     for (; i < n; i++)
         sum += (double)LOAD(x + i * step);

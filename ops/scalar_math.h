@@ -120,52 +120,37 @@ REEL_SCALAR float reel__polynomial_tanh(float x) {
     return x != x ? x : y;
 }
 
-/* erf x: below 1 by a polynomial, elsewhere 1 - e^-x^2 P(1 / x^2) / x (Cephes erff's coefficients). Error at
- * most 2 ulp. */
-REEL_SCALAR float reel__polynomial_erf(float x) {
-    const float z = x * x, size = fabsf(x), q = 1 / size, w = q * q;
-    const float near =
-        ((((((7.853861353153693e-5f * z - 8.010193625184903e-4f) * z + 5.188327685732524e-3f) * z -
-            2.685381193529856e-2f) *
-               z +
-           1.128358514861418e-1f) *
-              z -
-          3.761262582423300e-1f) *
-             z +
-         1.128379165726710f) *
-        x;
-    const float to_two =
-        (((((((2.326819970068386e-2f * w - 1.387039388740657e-1f) * w + 3.687424674597105e-1f) * w -
-             5.824733027278666e-1f) *
-                w +
-            6.210004621745983e-1f) *
-               w -
-           4.944515323274145e-1f) *
-              w +
-          3.404879937665872e-1f) *
-             w -
-         2.741127028184656e-1f) *
-            w +
-        5.638259427386472e-1f;
-    const float beyond =
-        ((((((-1.047766399936249e+1f * w + 1.297719955372516e+1f) * w - 7.495518717768503f) * w +
-            2.921019019210786f) *
-               w -
-           1.015265279202700f) *
-              w +
-          4.218463358204948e-1f) *
-             w -
-         2.820767439740514e-1f) *
-            w +
-        5.641895067754075e-1f;
-    const float left = reel__exp_inside_f32(reel__exp_bounded_f32(-z)) * q * (size < 2 ? to_two : beyond);
-    const float y = size < 1 ? near : copysignf(1 - left, x);
-    return x != x ? x : y;
+/* The normal distribution, for gelu: the density at x times sqrt(2 pi), e^-x^2/2, and what lies beyond |x|,
+ * Phi(-|x|), which is that times a polynomial in 1 / (1 + 0.35 |x|), fitted to 3e-8 of it wherever it is a
+ * float. */
+typedef struct reel__normal {
+    float density, beyond;
+} reel__normal;
+
+REEL_SCALAR reel__normal reel__normal_of(float x) {
+    const float q = 1 / (1 + 0.35f * fabsf(x));
+    const float exponent = -0.5f * x * x;
+    const float density = reel__exp_inside_f32(exponent > REEL__EXP_SMALLEST ? exponent : REEL__EXP_SMALLEST);
+    float p =
+        (((-0.0291261505f * q + 0.143873587f) * q - 0.255507261f) * q + 0.158932239f) * q - 0.0229390636f;
+    p = (((p * q + 0.105433702f) * q + 0.11985226f) * q + 0.13985911f) * q + 0.139621571f;
+    return (reel__normal){density, density * p * q};
 }
 
-/* x^e = e^(e ln |x|) in f64, where neither ln by its series in (m - 1) / (m + 1) nor e^r by its own loses
- * what f32 would notice. Error at most 1 ulp. A negative x has a power where e is whole. */
-REEL_SCALAR float reel__polynomial_pow(float x, float e) {
+REEL_SCALAR float reel__gelu_f32(float x) {
+    const float beyond = reel__normal_of(x).beyond;
+    return x * (x < 0 ? beyond : 1 - beyond);
+}
+
+REEL_SCALAR float reel__gelu_slope_f32(float x) {
+    const reel__normal at = reel__normal_of(x);
+    const float y = (x < 0 ? at.beyond : 1 - at.beyond) + x * at.density * 0.39894228f;
+    return fabsf(x) > 20 ? (x < 0 ? 0.0f : 1.0f) : x != x ? x : y;
+}
+
+/* ln |x| in f64 by its series in (m - 1) / (m + 1), with an error that f32 does not notice; of 0 and infinity
+ * a number that is beyond all others. */
+REEL_SCALAR double reel__log_of_size(float x) {
     const float smallest = 1.17549435e-38f, larger = 8388608.0f;
     const int32_t sqrt_half = 0x3f3504f3;
     const float size = fabsf(x), normal = size < smallest ? size * larger : size;
@@ -177,37 +162,55 @@ REEL_SCALAR float reel__polynomial_pow(float x, float e) {
     memcpy(&m, &bits, sizeof m);
     const double n = (double)((float)exponent - (size < smallest ? 23.0f : 0.0f));
     const double s = ((double)m - 1) / ((double)m + 1), w = s * s;
-    const double ln =
-        n * 0.69314718055994530942 +
-        2 * s * (1 + w * (1.0 / 3 + w * (1.0 / 5 + w * (1.0 / 7 + w * (1.0 / 9 + w * (1.0 / 11 + w / 13))))));
-    double t = (double)e * ln;
-    t = t > -200 ? t : -200; /* f32 ends long before */
-    t = t < 200 ? t : 200;
-    const double to_integer = 6755399441055744.0; /* 1.5 * 2^52, as REEL__EXP_TO_INTEGER */
-    const double shifted = t * 1.44269504088896340736 + to_integer, k = shifted - to_integer;
-    const double r = t - k * 0.69314718055994530942;
-    double p =
-        1 +
-        r * (1 + r * (1.0 / 2 +
-                      r * (1.0 / 6 + r * (1.0 / 24 + r * (1.0 / 120 +
-                                                          r * (1.0 / 720 + r * (1.0 / 5040 + r / 40320)))))));
-    int64_t p_bits, k_bits;
-    memcpy(&p_bits, &p, sizeof p_bits);
-    memcpy(&k_bits, &shifted, sizeof k_bits);
-    p_bits += (int64_t)((uint64_t)k_bits << 52);
-    memcpy(&p, &p_bits, sizeof p);
-    float y = (float)p;
-    const bool grows = (e > 0) == (size > 1); /* with |x| at its ends 0 and infinity */
-    y = size == 0 || size == INFINITY ? (grows ? INFINITY : 0.0f) : y;
-    const float half = 0.5f * e;
-    const bool whole = floorf(e) == e, odd = whole && floorf(half) != half;
-    y = odd ? copysignf(y, x) : y;
-    y = x < 0 && !whole && size != INFINITY ? NAN : y;
-    y = x != x || e != e ? NAN : y;
-    return e == 0 || x == 1 || (size == 1 && fabsf(e) == INFINITY) ? 1.0f : y;
+    const double series =
+        1 + w * (1.0 / 3 + w * (1.0 / 5 + w * (1.0 / 7 + w * (1.0 / 9 + w * (1.0 / 11 + w / 13)))));
+    const double wide = (double)size;
+    double ln = n * 0.69314718055994530942 + 2 * s * series;
+    ln = wide == 0 ? -1e300 : ln;
+    ln = wide > 3.5e38 ? 1e300 : ln;
+    return wide != wide ? wide : ln;
 }
 
-#define REEL__SCALAR_MATH(S, real, LOG, SQRT, TANH, ERF, POW)                                                \
+/* e^t in f64 by its series, likewise; NaN stays. */
+REEL_SCALAR float reel__exp_of_wide(double t) {
+    const double most = 200; /* f32 ends long before */
+    t = t < -most ? -most : t;
+    t = t > most ? most : t;
+    const double to_integer = 6755399441055744.0; /* 1.5 * 2^52, as REEL__EXP_TO_INTEGER */
+    const double shifted = t * 1.44269504088896340736 + to_integer;
+    const double r = t - (shifted - to_integer) * 0.69314718055994530942;
+    double p = 1.0 / 24 + r * (1.0 / 120 + r * (1.0 / 720 + r * (1.0 / 5040 + r / 40320)));
+    p = 1 + r * (1 + r * (1.0 / 2 + r * (1.0 / 6 + r * p)));
+    int64_t bits, power;
+    memcpy(&bits, &p, sizeof bits);
+    memcpy(&power, &shifted, sizeof power);
+    bits += (int64_t)((uint64_t)power << 52);
+    memcpy(&p, &bits, sizeof p);
+    return (float)p;
+}
+
+/* x^e as libm has it, also at its ends. Error at most 1 ulp. What depends on e alone is a number, not a
+ * branch, so that a loop over x vectorises. */
+REEL_SCALAR float reel__polynomial_pow(float x, float e) {
+    const double wide = (double)e, ln = reel__log_of_size(x);
+    const float half = 0.5f * e, is_whole = (float)(floorf(e) == e), is_half = (float)(floorf(half) != half);
+    const float whole = is_whole / is_whole, odd = 1 - 2 * is_whole * is_half; /* 1 or NaN; 1 or -1 */
+    float y = reel__exp_of_wide(wide == 0 || ln == 0 ? 0 : wide * ln);
+    y *= copysignf(1, x) < 0 ? odd : 1;
+    return y * (x < 0 && x > -INFINITY ? whole : 1);
+}
+
+REEL_SCALAR double reel__gelu_f64(double x) {
+    return 0.5 * x * (1 + erf(x * 0.70710678118654752440));
+}
+
+/* Phi(x) + x phi(x) */
+REEL_SCALAR double reel__gelu_slope_f64(double x) {
+    const double phi = 0.39894228040143267794 * exp(-0.5 * x * x);
+    return 0.5 * (1 + erf(x * 0.70710678118654752440)) + x * phi;
+}
+
+#define REEL__SCALAR_MATH(S, real, LOG, SQRT, TANH, POW)                                                     \
     REEL_SCALAR real reel__log_##S(real x) {                                                                 \
         return LOG(x);                                                                                       \
     }                                                                                                        \
@@ -229,9 +232,6 @@ REEL_SCALAR float reel__polynomial_pow(float x, float e) {
     }                                                                                                        \
     REEL_SCALAR real reel__silu_##S(real x) {                                                                \
         return x / (1 + reel__exp_##S(-x));                                                                  \
-    }                                                                                                        \
-    REEL_SCALAR real reel__gelu_##S(real x) {                                                                \
-        return (real)0.5 * x * (1 + ERF(x * (real)0.70710678118654752440));                                  \
     }                                                                                                        \
     REEL_SCALAR real reel__tanh_##S(real x) {                                                                \
         return TANH(x);                                                                                      \
@@ -261,13 +261,8 @@ REEL_SCALAR float reel__polynomial_pow(float x, float e) {
     REEL_SCALAR real reel__silu_slope_##S(real x) {                                                          \
         const real s = reel__sigmoid_##S(x);                                                                 \
         return s * (1 + x * (1 - s));                                                                        \
-    }                                                                                                        \
-    REEL_SCALAR real reel__gelu_slope_##S(real x) {                                                          \
-        const real phi = (real)0.39894228040143267794 * reel__exp_##S((real)-0.5 * x * x);                   \
-        return (real)0.5 * (1 + ERF(x * (real)0.70710678118654752440)) + x * phi;                            \
     }
-REEL__SCALAR_MATH(f64, double, log, sqrt, tanh, erf, pow)
-REEL__SCALAR_MATH(f32, float, reel__polynomial_log, sqrtf, reel__polynomial_tanh, reel__polynomial_erf,
-                  reel__polynomial_pow)
+REEL__SCALAR_MATH(f64, double, log, sqrt, tanh, pow)
+REEL__SCALAR_MATH(f32, float, reel__polynomial_log, sqrtf, reel__polynomial_tanh, reel__polynomial_pow)
 
 #endif

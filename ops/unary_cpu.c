@@ -123,19 +123,32 @@ static void NAME(affine_add)(int64_t n, char *const *at, const int64_t *step, co
 #undef WRITE
 }
 
+/* Exponents that need no logarithm are told before the loop. */
 static void NAME(pow_run)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
     const REAL exponent = (REAL)((const numbers *)arg)->factor;
-#define WRITE(to, v) STORE(to, MATH(pow)(v, exponent))
-    RUN_OVER_ONE(WRITE)
-#undef WRITE
+#define SQUARE(to, v) STORE(to, (v) * (v))
+#define POWER(to, v)  STORE(to, MATH(pow)(v, exponent))
+    if (exponent == 2) {
+        RUN_OVER_ONE(SQUARE)
+    } else {
+        RUN_OVER_ONE(POWER)
+    }
+#undef SQUARE
+#undef POWER
 }
 
 static void NAME(pow_slope_run)(int64_t n, char *const *at, const int64_t *step, const void *arg) {
     const REAL exponent = (REAL)((const numbers *)arg)->factor;
     const bool accumulate = ((const numbers *)arg)->constant != 0;
-#define WRITE(to, v, g) STORE(to, (accumulate ? LOAD(to) : 0) + (g)*exponent * MATH(pow)(v, exponent - 1))
-    RUN_OVER_TWO(WRITE)
-#undef WRITE
+#define SQUARE(to, v, g) STORE(to, (accumulate ? LOAD(to) : 0) + (g)*exponent * (v))
+#define POWER(to, v, g)  STORE(to, (accumulate ? LOAD(to) : 0) + (g)*exponent * MATH(pow)(v, exponent - 1))
+    if (exponent == 2) {
+        RUN_OVER_TWO(SQUARE)
+    } else {
+        RUN_OVER_TWO(POWER)
+    }
+#undef SQUARE
+#undef POWER
 }
 
 #undef RUN_OVER_ONE
