@@ -28,7 +28,7 @@ typedef struct settings {
     reel_dtype dtype;
     int threads;
     double time_scale; /* of how long everything is measured */
-    bool json, against_pytorch;
+    bool json, against_pytorch, list;
 } settings;
 
 static void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -44,7 +44,7 @@ static void fail(const char *format, ...) {
 
 /* ---- options ------------------------------------------------------------------------------------------- */
 
-enum { DEVICE = 1, DTYPE, THREADS, JSON, SHAPES, COMPARE, AGAINST_PYTORCH, QUICK };
+enum { DEVICE = 1, DTYPE, THREADS, JSON, SHAPES, COMPARE, AGAINST_PYTORCH, QUICK, LIST };
 
 static const struct argp_option options[] = {
     {"device", DEVICE, "cpu|cuda", 0, "where to (cpu)", 0},
@@ -55,6 +55,7 @@ static const struct argp_option options[] = {
     {"compare", COMPARE, "OLD.json", 0, "mark what has changed since then beyond the noise", 0},
     {"against-pytorch", AGAINST_PYTORCH, NULL, 0,
      "PyTorch's op beside ours; the environment's PYTHON names an interpreter that has PyTorch", 0},
+    {"list", LIST, NULL, 0, "print what would be measured, and measure nothing", 0},
     {"quick", QUICK, NULL, 0, "a few calls of each, to see that everything runs", 0},
     {0},
 };
@@ -99,6 +100,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         return 0;
     case QUICK:
         s->time_scale = 0;
+        return 0;
+    case LIST:
+        s->list = true;
         return 0;
     case ARGP_KEY_ARG:
         if (s->filter)
@@ -195,7 +199,9 @@ static void measure_case(bench *b, const bench_case *c) {
             torch_peer_run(b->peer, scale * ROUND_SECONDS, LEAST_WARM, b->torch, &error) != REEL_OK)
             fail("%s: %s", c->place, error.message);
     }
-    check(b, c, op_sampler_run(b->sampler, SAMPLER_COLD, scale * COLD_SECONDS, LEAST_COLD, b->cold));
+    check(
+        b, c,
+        op_sampler_run(b->sampler, SAMPLER_COLD, scale * COLD_SECONDS, scale > 0 ? LEAST_COLD : 1, b->cold));
 }
 
 static void report_case(bench *b, const bench_case *c) {
@@ -251,26 +257,25 @@ static void measure_roofs(bench *b) {
 /* ---- the whole ----------------------------------------------------------------------------------------- */
 
 /* PyTorch's process first: one with the engine's threads does not fork. */
-static bench bench_begin(const settings *s) {
-    bench b = {.settings = s, .report = {.dtype = s->dtype, .out = s->json ? NULL : stdout}};
+static void bench_begin(bench *b, const settings *s) {
+    *b = (bench){.settings = s, .report = {.dtype = s->dtype, .out = s->json ? NULL : stdout}};
     reel_error error = {0};
-    if (s->before_path && ops_report_read_before(&b.report, s->before_path, &error) != REEL_OK)
+    if (s->before_path && ops_report_read_before(&b->report, s->before_path, &error) != REEL_OK)
         fail("%s", error.message);
-    if (s->against_pytorch && torch_peer_new(&b.peer, &error) != REEL_OK)
+    if (s->against_pytorch && torch_peer_new(&b->peer, &error) != REEL_OK)
         fail("%s", error.message);
     const reel_context_options wanted = {.device = s->device, .threads = s->threads};
-    if (reel_context_new(&b.ctx, &wanted, &error) != REEL_OK)
+    if (reel_context_new(&b->ctx, &wanted, &error) != REEL_OK)
         fail("%s", error.message);
-    b.report.threads = reel_context_threads(b.ctx);
-    b.report.isa = reel_context_isa(b.ctx);
-    b.report.device = s->device == REEL_CPU ? "cpu" : "cuda";
-    b.report.torch = b.peer ? torch_peer_version(b.peer) : NULL;
-    if (b.peer && torch_peer_configure(b.peer, b.report.threads, s->dtype, s->device, &error) != REEL_OK)
+    b->report.threads = reel_context_threads(b->ctx);
+    b->report.isa = reel_context_isa(b->ctx);
+    b->report.device = s->device == REEL_CPU ? "cpu" : "cuda";
+    b->report.torch = b->peer ? torch_peer_version(b->peer) : NULL;
+    if (b->peer && torch_peer_configure(b->peer, b->report.threads, s->dtype, s->device, &error) != REEL_OK)
         fail("%s", error.message);
-    b.sampler = op_sampler_new(b.ctx, s->dtype);
-    if (!b.sampler || reel_context_status(b.ctx) != REEL_OK)
-        fail("%s", b.sampler ? reel_context_message(b.ctx) : "no memory");
-    return b;
+    b->sampler = op_sampler_new(b->ctx, s->dtype);
+    if (!b->sampler || reel_context_status(b->ctx) != REEL_OK)
+        fail("%s", b->sampler ? reel_context_message(b->ctx) : "no memory");
 }
 
 static void write_json(const bench *b) {
@@ -297,30 +302,45 @@ static void bench_end(bench *b) {
     ops_report_end(&b->report);
     if (b->settings->json || b->settings->json_path)
         write_json(b);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        fail("standard output: cannot be written");
     ops_report_free(&b->report);
     op_sampler_free(b->sampler);
     reel_context_free(b->ctx);
     torch_peer_free(b->peer);
 }
 
-int main(int argc, char **argv) {
+static void list(const settings *s, const bench_cases *cases) {
+    for (int i = 0; i < cases->count; i++) {
+        const bench_case *const c = &cases->all[i];
+        if (is_chosen(s, c))
+            printf("%s: %s %s %s\n", c->place, c->op->name, c->sizes, c->arguments);
+    }
+}
+
+static void measure_all(const settings *s, const bench_cases *cases) {
     static bench b; /* large, for its samples */
-    const settings s = settings_from(argc, argv);
-    bench_cases cases = read_cases(&s);
-    b = bench_begin(&s);
+    bench_begin(&b, s);
     measure_roofs(&b);
     if (!ops_report_begin(&b.report))
         fail("no memory for the results");
-    for (int i = 0; i < cases.count; i++) {
-        if (!is_chosen(&s, &cases.all[i]))
+    for (int i = 0; i < cases->count; i++) {
+        if (!is_chosen(s, &cases->all[i]))
             continue;
-        measure_case(&b, &cases.all[i]);
-        report_case(&b, &cases.all[i]);
+        measure_case(&b, &cases->all[i]);
+        report_case(&b, &cases->all[i]);
         op_sampler_end(b.sampler);
     }
     bench_end(&b);
+}
+
+int main(int argc, char **argv) {
+    const settings s = settings_from(argc, argv);
+    bench_cases cases = read_cases(&s);
+    if (s.list)
+        list(&s, &cases);
+    else
+        measure_all(&s, &cases);
     bench_cases_free(&cases);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        fail("standard output: cannot be written");
     return EXIT_SUCCESS;
 }
