@@ -2,15 +2,14 @@
 
 #include <string.h>
 
-#define REEL_OP(name, inputs, differentiable, dtypes, formula) extern const op_bench op_bench_##name;
+#define REEL_OP(name, inputs, differentiable, dtypes, formula, gradient)                                     \
+    extern const op_bench op_bench_##name;
 #include "op_list.h"
-#undef REEL_OP
 
 const bench_op bench_ops[] = {
-#define REEL_OP(name, inputs, differentiable, dtypes, formula)                                               \
+#define REEL_OP(name, inputs, differentiable, dtypes, formula, gradient)                                     \
     {#name, inputs, differentiable, &op_bench_##name},
 #include "op_list.h"
-#undef REEL_OP
 };
 const int bench_op_count = sizeof bench_ops / sizeof bench_ops[0];
 

@@ -85,7 +85,7 @@ check_models() {
 
 check_names() {
     # shellcheck disable=SC2086 # a list
-    twice=$(find $folders tests benchmarks -type f ! -name meson.build | sed 's|.*/||' | sort | uniq -d)
+    twice=$(find $folders tests benchmarks -type f ! -name meson.build ! -name README.md | sed 's|.*/||' | sort | uniq -d)
     [ -z "$twice" ] || wrong "more than one file is called:" $twice
 }
 
