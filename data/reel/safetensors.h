@@ -78,8 +78,9 @@ REEL_API reel_file_tensor reel_safetensors_tensor(const reel_safetensors_entry *
 
 /* Writes a file atomically (<reel/atomic_file.h>). Tensors may lie on any device and have any strides. The
  * same arguments give the same bytes: tensors stand in the given order, those of wider dtypes first, so that
- * every one is aligned; the data begins at a multiple of 64 bytes. Names must be different UTF-8 strings without control characters, metadata UTF-8 strings with
- * different keys, else ARGUMENT. Other errors: STATE for a tensor that is none, IO, MEMORY. */
+ * every one is aligned; the data begins at a multiple of 64 bytes. Names must be different UTF-8
+ * strings without control characters, metadata UTF-8 strings with different keys, else ARGUMENT. Other
+ * errors: STATE for a tensor that is none, IO, MEMORY. */
 REEL_API reel_status reel_safetensors_write(reel_context *ctx, const char *path,
                                             const reel_named_tensor *tensors, int64_t tensor_count,
                                             const reel_safetensors_pair *metadata, int64_t metadata_count,
