@@ -80,12 +80,12 @@ REEL_SCALAR float reel__gate_f32(float x) {
 REEL_SCALAR float reel__polynomial_log(float x) {
     const float smallest = 1.17549435e-38f,
                 larger = 8388608.0f; /* 2^23 brings what is less into the normal */
-    const int32_t sqrt_half = 0x3f3504f3;
+    const uint32_t sqrt_half = 0x3f3504f3u;
     const float normal = x < smallest ? x * larger : x;
-    int32_t bits;
+    uint32_t bits;
     memcpy(&bits, &normal, sizeof bits);
-    const int32_t exponent = (bits - sqrt_half) >> 23;
-    bits -= (int32_t)((uint32_t)exponent << 23);
+    const int32_t exponent = (int32_t)(bits - sqrt_half) >> 23;
+    bits -= (uint32_t)exponent << 23;
     float m;
     memcpy(&m, &bits, sizeof m);
     const float n = (float)exponent - (x < smallest ? 23.0f : 0.0f), f = m - 1, z = f * f;
@@ -152,12 +152,12 @@ REEL_SCALAR float reel__gelu_slope_f32(float x) {
  * a number that is beyond all others. */
 REEL_SCALAR double reel__log_of_size(float x) {
     const float smallest = 1.17549435e-38f, larger = 8388608.0f;
-    const int32_t sqrt_half = 0x3f3504f3;
+    const uint32_t sqrt_half = 0x3f3504f3u;
     const float size = fabsf(x), normal = size < smallest ? size * larger : size;
-    int32_t bits;
+    uint32_t bits;
     memcpy(&bits, &normal, sizeof bits);
-    const int32_t exponent = (bits - sqrt_half) >> 23;
-    bits -= (int32_t)((uint32_t)exponent << 23);
+    const int32_t exponent = (int32_t)(bits - sqrt_half) >> 23;
+    bits -= (uint32_t)exponent << 23;
     float m;
     memcpy(&m, &bits, sizeof m);
     const double n = (double)((float)exponent - (size < smallest ? 23.0f : 0.0f));
