@@ -6,7 +6,7 @@
 #
 #   sh tests/test_examples.sh SOURCE_ROOT BUILD_ROOT SANITIZERS COMPILER...
 #
-# SANITIZERS are those of the build, or none. $libdir says where it is to be installed, absolute.
+# SANITIZERS are those of the build, or none. $includedir and $libdir say where it is to be installed, absolute.
 #
 # shellcheck disable=SC2015,SC2154 # `a && b || fail` is meant; the environment has the folders
 set -u
