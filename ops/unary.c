@@ -28,8 +28,12 @@ DEFINE_UNARY(relu, x)    /* dx += dy [x > 0] */
 DEFINE_UNARY(gelu, x)    /* dx += dy (Phi(x) + x phi(x)) */
 DEFINE_UNARY(silu, x)    /* dx += dy s (1 + x (1 - s)), s = sigmoid(x) */
 
-/* dx += factor dy: of neg dx -= dy, of add_scalar dx += dy */
+/* dx += factor dy: of neg dx -= dy, of add_scalar dx += dy, for which nothing is copied */
 static void affine_backward(reel_context *ctx, const reel_node *node) {
+    if (node->number[0] == 1) {
+        reel__pass_gradient(ctx, node, 0, node->grad);
+        return;
+    }
     const reel__gradient dx = reel__gradient_of(ctx, node, 0);
     REEL_DISPATCH(ctx, affine, (ctx, node->grad, node->number[0], 0, dx.to, dx.accumulate));
 }
