@@ -13,15 +13,31 @@ static double weight(const reel_context *ctx, int64_t element) {
     return 2 * reel_random_uniform(&r) - 1;
 }
 
+/* The values of an f64 tensor on the host, until the tape is reset; NULL with the error kept. */
+static double *values_of(reel_context *ctx, const reel_tensor *x) {
+    const size_t bytes = (size_t)reel_elements(x) * sizeof(double);
+    double *values = reel__failed(ctx) ? NULL : reel__region_take(ctx, bytes);
+    return values && reel_read(ctx, x, values, bytes) == REEL_OK ? values : NULL;
+}
+
+/* One element of a row-major f64 tensor, by value. */
+static reel_tensor element_of(const reel_tensor *x, int64_t element) {
+    reel_tensor one = *x;
+    one.rank = 0;
+    one.data = (double *)x->data + element;
+    return one;
+}
+
 /* y -> sum(w * y), the last op before the check's own backward. */
 static void weighted_sum_backward(reel_context *ctx, const reel_node *node) {
     reel_tensor *dy = reel__result(ctx, node->in[0]->dtype, node->in[0]->rank, node->in[0]->shape);
-    if (reel_is_void(dy))
+    double *weights = values_of(ctx, dy);
+    if (!weights)
         return;
-    double *to = dy->data;
-    const double scale = *(const double *)node->grad->data;
+    const double scale = reel_item(ctx, node->grad);
     for (int64_t i = 0, n = reel_elements(dy); i < n; i++)
-        to[i] = scale * weight(ctx, i);
+        weights[i] = scale * weight(ctx, i);
+    reel_write(ctx, dy, weights, (size_t)reel_elements(dy) * sizeof *weights);
     reel__pass_gradient(ctx, node, 0, dy);
 }
 
@@ -33,36 +49,36 @@ static reel_tensor *weighted_sum(reel_context *ctx, reel_tensor *y) {
                     reel_dtype_name(y->dtype));
         return ctx->void_tensor;
     }
-    const reel_tensor *flat = reel__row_major(ctx, y);
+    const double *values = values_of(ctx, y);
     reel_tensor *loss = reel__result(ctx, REEL_F64, 0, NULL);
-    if (reel__failed(ctx))
+    if (!values || reel__failed(ctx))
         return ctx->void_tensor;
     double sum = 0;
-    const double *values = flat->data;
     for (int64_t i = 0, n = reel_elements(y); i < n; i++)
         sum += weight(ctx, i) * values[i];
-    *(double *)loss->data = sum;
+    reel_write(ctx, loss, &sum, sizeof sum);
     return REEL_RECORD(ctx, loss, .op = "gradient check", .backward = weighted_sum_backward, .inputs = {y});
 }
 
 /* loss(inputs) with one element moved; the tape is left empty. */
 static reel_status loss_at(reel_context *ctx, reel_check_fn fn, void *arg, reel_tensor *const *inputs,
                            int input, int64_t element, double value, double *loss) {
-    double *at = (double *)inputs[input]->data + element;
-    const double before = *at;
-    *at = value;
+    reel_tensor at = element_of(inputs[input], element);
+    const double before = reel_item(ctx, &at);
+    reel_write(ctx, &at, &value, sizeof value);
     reel_touch(inputs[input]);
     const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
     *loss = reel_item(ctx, weighted_sum(ctx, fn(ctx, inputs, arg)));
     reel_scope_end(ctx, scope, NULL, 0);
-    *at = before;
+    reel_write(ctx, &at, &before, sizeof before);
     reel_touch(inputs[input]);
-    return reel__failed(ctx) ? ctx->error.status : REEL_OK;
+    return ctx->error.status;
 }
 
 static reel_status check_element(reel_context *ctx, reel_check_fn fn, void *arg, reel_tensor *const *inputs,
                                  int input, int64_t element, double analytic, reel_check *check) {
-    const double x = ((const double *)inputs[input]->data)[element], h = check->step * fmax(1, fabs(x));
+    const reel_tensor at = element_of(inputs[input], element);
+    const double x = reel_item(ctx, &at), h = check->step * fmax(1, fabs(x));
     double up, down;
     reel_status status = loss_at(ctx, fn, arg, inputs, input, element, x + h, &up);
     if (status == REEL_OK)
@@ -100,9 +116,11 @@ reel_status reel_gradient_check(reel_context *ctx, reel_check_fn fn, void *arg, 
         if (inputs[i]->dtype != REEL_F64)
             return reel__error(ctx, REEL_ERROR_DTYPE, "gradient check", "input %d is %s, must be f64", i,
                                reel_dtype_name(inputs[i]->dtype));
-        const double *analytic = reel_grad(ctx, inputs[i])->data;
-        for (int64_t j = 0; j < reel_elements(inputs[i]) && status == REEL_OK; j++)
-            status = check_element(ctx, fn, arg, inputs, i, j, analytic[j], check);
+        const reel_tensor *gradient = reel_grad(ctx, inputs[i]);
+        for (int64_t j = 0; j < reel_elements(inputs[i]) && status == REEL_OK; j++) {
+            const reel_tensor analytic = element_of(gradient, j);
+            status = check_element(ctx, fn, arg, inputs, i, j, reel_item(ctx, &analytic), check);
+        }
     }
     return status;
 }

@@ -180,19 +180,21 @@ static reel_tensor *save(reel_context *ctx, const reel_tensor *x) {
 static void check_finite(reel_context *ctx, const char *op, reel_tensor *y) {
     if (!reel__is_float(y->dtype) || reel_elements(y) == 0)
         return;
-    reel_tensor *values = reel__result(ctx, REEL_F64, y->rank, y->shape);
-    if (reel_is_void(values))
+    const size_t bytes = (size_t)reel_elements(y) * sizeof(double);
+    double *x = malloc(bytes);
+    if (!x) {
+        reel__error(ctx, REEL_ERROR_MEMORY, op, "no memory to check %zu bytes of its result", bytes);
         return;
-    reel__copy_values(ctx, values, y, false);
-    const double *x = values->data;
-    for (int64_t i = 0, n = reel_elements(values); i < n; i++) {
-        if (isfinite(x[i]))
-            continue;
-        reel__error(ctx, REEL_ERROR_NOT_FINITE, op, "result %s is %g at element %lld",
-                    reel__shape_text(y->rank, y->shape).text, x[i], (long long)i);
-        break;
     }
-    reel__drop(ctx, values);
+    reel_tensor host = {.dtype = REEL_F64, .rank = y->rank, .data = x};
+    memcpy(host.shape, y->shape, sizeof host.shape);
+    reel__contiguous_strides(y->rank, y->shape, host.stride);
+    reel__read_values(ctx, &host, y);
+    for (int64_t i = 0, n = reel_elements(y); i < n && !reel__failed(ctx); i++)
+        if (!isfinite(x[i]))
+            reel__error(ctx, REEL_ERROR_NOT_FINITE, op, "result %s is %g at element %lld",
+                        reel__shape_text(y->rank, y->shape).text, x[i], (long long)i);
+    free(x);
 }
 
 bool reel__records(reel_context *ctx, reel_tensor *const *inputs, int n) {

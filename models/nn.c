@@ -75,9 +75,13 @@ void reel_rotary_table_new(reel_context *ctx, reel_rotary_table *table, int64_t 
     const size_t count = (size_t)(tokens * head_size);
     table->cosine = reel_tensor_new(ctx, REEL_F64, REEL_SHAPE(tokens, head_size));
     table->sine = reel_tensor_new(ctx, REEL_F64, REEL_SHAPE(tokens, head_size));
-    if (reel_context_status(ctx) != REEL_OK)
+    double *const cosine = malloc(2 * count * sizeof *cosine), *const sine = cosine + count;
+    if (!cosine)
+        reel_context_fail(ctx, REEL_ERROR_MEMORY, "rotary: no memory for %zu angles", count);
+    if (reel_context_status(ctx) != REEL_OK) {
+        free(cosine);
         return;
-    double *cosine = table->cosine->data, *sine = table->sine->data;
+    }
     for (size_t i = 0; i < count; i++) {
         const int64_t t = (int64_t)i / head_size, pair = (int64_t)i % head_size % (head_size / 2);
         const double exponent = 2.0 * (double)pair / (double)head_size;
@@ -87,6 +91,9 @@ void reel_rotary_table_new(reel_context *ctx, reel_rotary_table *table, int64_t 
         cosine[i] = wide ? cos(angle) : cosf((float)angle);
         sine[i] = wide ? sin(angle) : sinf((float)angle);
     }
+    reel_write(ctx, table->cosine, cosine, count * sizeof *cosine);
+    reel_write(ctx, table->sine, sine, count * sizeof *sine);
+    free(cosine);
     if (wide)
         return;
     reel_tensor *const narrow[2] = {reel_tensor_new(ctx, REEL_F32, REEL_SHAPE(tokens, head_size)),

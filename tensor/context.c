@@ -1,5 +1,6 @@
 /* Contexts: made from options and the machine, freed with all they own. */
 #include "context.h"
+#include "device.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,13 +66,15 @@ reel_status reel_context_new(reel_context **context, const reel_context_options 
     if (!options)
         options = &defaults;
     *context = NULL;
-    if (options->device != REEL_CPU)
-        return reel_fail(error, REEL_ERROR_DEVICE, "device: this build of reel has the CPU only");
+    if (options->device != REEL_CPU && options->device != REEL_CUDA)
+        return reel_fail(error, REEL_ERROR_ARGUMENT, "device: there is no device %d", (int)options->device);
     if (options->threads < 0 || options->threads > MAX_THREADS)
         return reel_fail(error, REEL_ERROR_ARGUMENT, "threads: %d is not in 0 .. %d", options->threads,
                          MAX_THREADS);
-    reel__backend backend;
-    const reel_status status = choose_isa(&backend, error);
+    reel__backend backend = REEL__CUDA;
+    reel__device *device = NULL;
+    const reel_status status =
+        options->device == REEL_CUDA ? reel__device_open(&device, error) : choose_isa(&backend, error);
     if (status != REEL_OK)
         return status;
     reel_context *ctx = calloc(1, sizeof *ctx);
@@ -82,10 +85,12 @@ reel_status reel_context_new(reel_context **context, const reel_context_options 
         free(ctx);
         free(void_tensor);
         reel__workers_free(workers);
+        reel__device_close(device);
         return reel_fail(error, REEL_ERROR_MEMORY, "context: no memory for %d threads", threads);
     }
     const char *check = getenv("REEL_CHECK");
     ctx->backend = backend;
+    ctx->device = ctx->pool.device = device;
     ctx->threads = threads;
     ctx->workers = workers;
     ctx->seed = options->seed;
@@ -108,6 +113,7 @@ void reel_context_free(reel_context *ctx) {
         reel_tensor_free(ctx, &ctx->owned->pub);
     reel__region_free(&ctx->region);
     reel__pool_free(&ctx->pool);
+    reel__device_close(ctx->device);
     reel__workers_free(ctx->workers);
     free(ctx->profile);
     free(ctx->void_tensor);
@@ -123,5 +129,13 @@ uint64_t reel_context_seed(const reel_context *ctx) {
 }
 
 const char *reel_context_isa(const reel_context *ctx) {
-    return isa_names[ctx->backend].name;
+    return ctx->device ? "cuda" : isa_names[ctx->backend].name;
+}
+
+reel_device reel_context_device(const reel_context *ctx) {
+    return ctx->device ? REEL_CUDA : REEL_CPU;
+}
+
+const char *reel_context_device_name(const reel_context *ctx) {
+    return ctx->device ? reel__device_name(ctx->device) : "CPU";
 }

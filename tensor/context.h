@@ -11,6 +11,10 @@
 
 #include <reel/tensor.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct reel__storage {
     void *data;
     size_t bytes;
@@ -51,6 +55,7 @@ typedef struct reel__pool {
     struct reel__block *blocks;                    /* everything taken from the system */
     reel_memory memory;
     int64_t tape_bytes, tape_peak_bytes;
+    struct reel__device *device; /* whose memory it is; NULL: the host's */
 } reel__pool;
 
 typedef enum reel__backend {
@@ -62,6 +67,7 @@ typedef enum reel__backend {
 
 struct reel_context {
     reel__backend backend;
+    struct reel__device *device; /* NULL on the CPU */
     int threads;
     struct reel__workers *workers; /* threads - 1 of them; NULL for none */
     uint64_t seed;
@@ -125,6 +131,7 @@ void reel__drop(reel_context *ctx, reel_tensor *t);
 /* Storage of at least `bytes`, aligned to 64; NULL when the system has no more. */
 reel__storage *reel__storage_new(reel_context *ctx, size_t bytes);
 void reel__storage_hold(reel__storage *storage);
+void reel__storage_zero(reel_context *ctx, reel__storage *storage, size_t bytes);
 void reel__storage_release(reel_context *ctx, reel__storage *storage);
 void reel__storage_mark_tape(reel_context *ctx, reel__storage *storage);
 void reel__pool_free(reel__pool *pool);
@@ -154,10 +161,27 @@ void reel__parallel_for(const reel_context *ctx, int64_t n, int64_t grain, reel_
 int reel__thread_index(void);
 int reel__usable_threads(void);
 
-/* ---- copying and adding, also between dtypes (copy_cpu.c) ---- */
+/* ---- copying and adding, also between dtypes (copy.c, copy_cpu.c, copy_cuda.cu, transfer_cuda.c) ---- */
 
+#define REEL__DECLARE_COPY(name, args)                                                                       \
+    void reel__##name args;                                                                                  \
+    void reel__cpu_##name args;                                                                              \
+    void reel__cuda_##name args;
 /* dst = src, or dst += src for accumulate; shapes equal, any strides, broadcast strides in src allowed. */
-void reel__copy_values(reel_context *ctx, reel_tensor *dst, const reel_tensor *src, bool accumulate);
-void reel__fill_values(reel_context *ctx, reel_tensor *dst, double value);
+REEL__DECLARE_COPY(copy_values,
+                   (reel_context * ctx, reel_tensor *dst, const reel_tensor *src, bool accumulate))
+REEL__DECLARE_COPY(fill_values, (reel_context * ctx, reel_tensor *dst, double value))
 
+/* The same between a tensor and one by value whose row-major data are the host's. Reading waits for the
+ * device. */
+REEL__DECLARE_COPY(write_values, (reel_context * ctx, reel_tensor *dst, const reel_tensor *host))
+REEL__DECLARE_COPY(read_values, (reel_context * ctx, reel_tensor *host, const reel_tensor *src))
+
+/* Makes a fault that a kernel raised the context's error. */
+struct reel__fault;
+void reel__report_fault(reel_context *ctx, struct reel__fault *fault);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

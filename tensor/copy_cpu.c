@@ -91,13 +91,13 @@ FROM(u8, uint8_t, IDENTITY)
 static reel__run_fn *const copy_runs[REEL_DTYPE_COUNT][REEL_DTYPE_COUNT] = TABLE(copy);
 static reel__run_fn *const add_runs[REEL_DTYPE_COUNT][REEL_DTYPE_COUNT] = TABLE(add);
 
-void reel__copy_values(reel_context *ctx, reel_tensor *dst, const reel_tensor *src, bool accumulate) {
+void reel__cpu_copy_values(reel_context *ctx, reel_tensor *dst, const reel_tensor *src, bool accumulate) {
     const reel_tensor *const tensors[] = {dst, src};
     reel__loop(ctx, 2, tensors, (accumulate ? add_runs : copy_runs)[src->dtype][dst->dtype], NULL);
 }
 
-void reel__fill_values(reel_context *ctx, reel_tensor *dst, double value) {
+void reel__cpu_fill_values(reel_context *ctx, reel_tensor *dst, double value) {
     reel_tensor scalar = {.dtype = REEL_F64, .rank = 0, .data = &value};
     const reel_tensor source = reel__broadcast(&scalar, dst->rank, dst->shape);
-    reel__copy_values(ctx, dst, &source, false);
+    reel__cpu_copy_values(ctx, dst, &source, false);
 }

@@ -1,5 +1,6 @@
 /* Statuses and messages. */
 #include "context.h"
+#include "device.h"
 
 #include <stdio.h>
 
@@ -61,6 +62,19 @@ reel_status reel__error(reel_context *ctx, reel_status status, const char *op, c
     keep(&ctx->error, status, op, format, arguments);
     va_end(arguments);
     return status;
+}
+
+void reel__report_fault(reel_context *ctx, reel__fault *fault) {
+    if (!fault->raised)
+        return;
+    char text[REEL_MESSAGE_BYTES];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* it comes from the op that raised the fault */
+    snprintf(text, sizeof text, fault->format, (long long)fault->value[0], (long long)fault->value[1],
+             (long long)fault->value[2]);
+#pragma GCC diagnostic pop
+    reel__error(ctx, (reel_status)fault->status, fault->op, "%s", text);
+    fault->raised = 0;
 }
 
 reel_status reel_context_status(const reel_context *ctx) {

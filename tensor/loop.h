@@ -7,6 +7,10 @@
 
 #include "context.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { REEL__LOOP_MAX = 18 };
 
 /* One run: n elements; at[k] is operand k's first, step[k] its stride in elements. */
@@ -25,4 +29,7 @@ typedef struct reel__axis {
 } reel__axis;
 reel__axis reel__axis_of(const reel_tensor *x, int axis);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -6,8 +6,10 @@
  * training step repeats its requests, so after a few steps it asks for nothing: no malloc, no page fault.
  *
  * Under AddressSanitizer free blocks are poisoned and each block ends in a red zone, so that a kernel that
- * reads freed memory or runs past the end is caught as it would be with malloc. */
+ * reads freed memory or runs past the end is caught as it would be with malloc; also one of the simulated
+ * GPU, whose memory is the host's. */
 #include "context.h"
+#include "device.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,9 @@
 #if __has_feature(address_sanitizer)
 #define REEL_ASAN 1
 #endif
+#endif
+#if defined(REEL_CUDA_BACKEND) && !defined(REEL_CUDA_SIMULATED)
+#undef REEL_ASAN /* a GPU's addresses mean nothing to it */
 #endif
 #ifdef REEL_ASAN
 #include <sanitizer/asan_interface.h>
@@ -58,17 +63,25 @@ static size_t size_class(size_t bytes, int *index) {
     return steps * step;
 }
 
+static void *from_host(size_t bytes) {
+    const size_t alignment = bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : ALIGNMENT;
+    void *memory;
+    if (posix_memalign(&memory, alignment, bytes) != 0)
+        return NULL;
+    if (bytes >= HUGE_PAGE_BYTES) /* fewer page faults and TLB misses; only advice, so its result is moot */
+        (void)madvise(memory, bytes, MADV_HUGEPAGE);
+    return memory;
+}
+
 static void *from_system(reel__pool *pool, size_t bytes) {
     struct reel__block *block = malloc(sizeof *block);
     if (!block)
         return NULL;
-    const size_t alignment = bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : ALIGNMENT;
-    if (posix_memalign(&block->memory, alignment, bytes) != 0) {
+    block->memory = pool->device ? reel__device_allocate(pool->device, bytes) : from_host(bytes);
+    if (!block->memory) {
         free(block);
         return NULL;
     }
-    if (bytes >= HUGE_PAGE_BYTES) /* fewer page faults and TLB misses; only advice, so its result is moot */
-        (void)madvise(block->memory, bytes, MADV_HUGEPAGE);
     block->next = pool->blocks;
     pool->blocks = block;
     pool->memory.system_allocations++;
@@ -132,6 +145,13 @@ void reel__storage_hold(reel__storage *storage) {
     storage->references++;
 }
 
+void reel__storage_zero(reel_context *ctx, reel__storage *storage, size_t bytes) {
+    if (ctx->device)
+        reel__device_zero(ctx, storage->data, bytes);
+    else
+        memset(storage->data, 0, bytes);
+}
+
 void reel__storage_release(reel_context *ctx, reel__storage *storage) {
     if (--storage->references > 0)
         return;
@@ -166,7 +186,10 @@ void reel__pool_free(reel__pool *pool) {
     free_chunks(pool->structs);
     while (pool->blocks) {
         struct reel__block *next = pool->blocks->next;
-        free(pool->blocks->memory);
+        if (pool->device)
+            reel__device_release(pool->device, pool->blocks->memory);
+        else
+            free(pool->blocks->memory);
         free(pool->blocks);
         pool->blocks = next;
     }

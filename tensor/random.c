@@ -93,7 +93,7 @@ static reel_status fill(reel_context *ctx, reel_tensor *dst, distribution d, ree
         reel_tensor to = from;
         to.dtype = dst->dtype;
         to.data = (char *)dst->data + first * element;
-        reel__copy_values(ctx, &to, &from, false);
+        reel__write_values(ctx, &to, &from);
     }
     reel_touch(dst);
     return REEL_OK;

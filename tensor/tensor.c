@@ -82,7 +82,7 @@ static void set_shape(reel_context *ctx, reel__tensor *t, reel_dtype dtype, int 
     for (int i = 0; i < rank; i++) /* a scalar's shape may be NULL, which memcpy forbids */
         t->pub.shape[i] = shape[i];
     reel__contiguous_strides(rank, shape, t->pub.stride);
-    t->pub.device = REEL_CPU;
+    t->pub.device = ctx->backend == REEL__CUDA ? REEL_CUDA : REEL_CPU;
     t->pub.id = ctx->next_id++;
 }
 
@@ -149,7 +149,7 @@ reel_tensor *reel_tensor_new(reel_context *ctx, reel_dtype dtype, int rank, cons
         return ctx->void_tensor;
     }
     t->pub.data = t->storage->data;
-    memset(t->pub.data, 0, bytes);
+    reel__storage_zero(ctx, t->storage, bytes);
     return &t->pub;
 }
 
@@ -266,7 +266,7 @@ reel_status reel_write(reel_context *ctx, reel_tensor *dst, const void *src, siz
     if (status != REEL_OK)
         return status;
     const reel_tensor host = host_tensor(dst, (void *)(uintptr_t)src);
-    reel__copy_values(ctx, dst, &host, false);
+    reel__write_values(ctx, dst, &host);
     reel_touch(dst);
     return REEL_OK;
 }
@@ -276,8 +276,8 @@ reel_status reel_read(reel_context *ctx, const reel_tensor *src, void *dst, size
     if (status != REEL_OK)
         return status;
     reel_tensor host = host_tensor(src, dst);
-    reel__copy_values(ctx, &host, src, false);
-    return REEL_OK;
+    reel__read_values(ctx, &host, src);
+    return ctx->error.status;
 }
 
 double reel_item(reel_context *ctx, const reel_tensor *t) {
@@ -288,9 +288,9 @@ double reel_item(reel_context *ctx, const reel_tensor *t) {
                     reel__shape_text(t->rank, t->shape).text);
         return NAN;
     }
-    double value;
+    double value = NAN;
     reel_tensor host = host_tensor(t, &value);
     host.dtype = REEL_F64;
-    reel__copy_values(ctx, &host, t, false);
-    return value;
+    reel__read_values(ctx, &host, t);
+    return reel__failed(ctx) ? NAN : value;
 }

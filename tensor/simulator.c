@@ -1,0 +1,336 @@
+/* The simulator of CUDA's execution model. Every host thread that launches has a simulator of its own. */
+#include "simulator.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define REEL_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define REEL_ASAN 1
+#endif
+#endif
+#ifdef REEL_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+enum { MAX_THREADS = 1024, MAX_WARPS = MAX_THREADS / REEL__WARP, STACK_BYTES = 1 << 18 };
+
+/* A stack to run threads on. One after another may use the same, as long as none of them waits. */
+typedef struct fibre {
+    ucontext_t context;
+    void *stack;
+    void *sanitizer_stack; /* what AddressSanitizer keeps of it while another runs */
+    struct fibre *next_free;
+    struct fibre *next; /* of all */
+} fibre;
+
+typedef enum thread_state { WAITS_TO_START, READY, AT_BARRIER, AT_EXCHANGE, DONE } thread_state;
+
+typedef struct sim_thread {
+    reel__sim_thread place; /* first, so that a pointer to one is a pointer to the other */
+    thread_state state;
+    fibre *on;      /* while it waits */
+    uint32_t lanes; /* at an exchange: who takes part */
+    unsigned char gives[REEL__EXCHANGE_BYTES];
+} sim_thread;
+
+typedef struct simulator {
+    reel__sim_order order;
+    const char *kernel;
+    void (*body)(void *arg);
+    void *arg;
+    int count; /* threads of a block */
+    sim_thread threads[MAX_THREADS];
+    int turn[MAX_THREADS]; /* the order in which threads are taken up */
+    int started;           /* how many of them have been */
+    unsigned char exchanged[MAX_WARPS][REEL__WARP][REEL__EXCHANGE_BYTES];
+    void *shared;
+    sim_thread *self;
+    fibre *running, *free_fibres, *fibres;
+    ucontext_t scheduler;
+    void *scheduler_sanitizer_stack;
+    const void *scheduler_stack;
+    size_t scheduler_stack_bytes;
+} simulator;
+
+static _Thread_local simulator *sim;
+
+static _Noreturn void give_up(const char *why) {
+    fprintf(stderr, "simulator: kernel %s: %s\n", sim->kernel, why);
+    abort();
+}
+
+static simulator *simulator_of_thread(void) {
+    if (sim)
+        return sim;
+    sim = calloc(1, sizeof *sim);
+    if (!sim)
+        abort();
+    return sim;
+}
+
+void reel__sim_set_order(reel__sim_order order) {
+    simulator_of_thread()->order = order;
+}
+
+void reel__sim_free(void) {
+    if (!sim)
+        return;
+    while (sim->fibres) {
+        fibre *const f = sim->fibres;
+        sim->fibres = f->next;
+        munmap(f->stack, STACK_BYTES);
+        free(f);
+    }
+    free(sim);
+    sim = NULL;
+}
+
+/* ---- fibres -------------------------------------------------------------------------------------------- */
+
+static void to_scheduler(void) {
+    fibre *const me = sim->running;
+#ifdef REEL_ASAN
+    __sanitizer_start_switch_fiber(&me->sanitizer_stack, sim->scheduler_stack, sim->scheduler_stack_bytes);
+#endif
+    swapcontext(&me->context, &sim->scheduler);
+#ifdef REEL_ASAN
+    __sanitizer_finish_switch_fiber(me->sanitizer_stack, &sim->scheduler_stack, &sim->scheduler_stack_bytes);
+#endif
+}
+
+static void to_fibre(fibre *f) {
+    sim->running = f;
+#ifdef REEL_ASAN
+    __sanitizer_start_switch_fiber(&sim->scheduler_sanitizer_stack, f->stack, STACK_BYTES);
+#endif
+    swapcontext(&sim->scheduler, &f->context);
+#ifdef REEL_ASAN
+    __sanitizer_finish_switch_fiber(sim->scheduler_sanitizer_stack, NULL, NULL);
+#endif
+}
+
+/* What a fibre does for ever: it starts threads one after another; with none left to start it rests. A thread
+ * that waits takes the fibre with it until it ends. */
+static void run_threads(void) {
+#ifdef REEL_ASAN
+    __sanitizer_finish_switch_fiber(NULL, &sim->scheduler_stack, &sim->scheduler_stack_bytes);
+#endif
+    for (;;) {
+        while (sim->started < sim->count) {
+            sim_thread *const t = &sim->threads[sim->turn[sim->started++]];
+            sim->self = t;
+            sim->body(sim->arg);
+            sim->self->state = DONE; /* the same thread: whoever ran meanwhile had a fibre of its own */
+        }
+        sim->running->next_free = sim->free_fibres;
+        sim->free_fibres = sim->running;
+        to_scheduler();
+    }
+}
+
+/* A fibre that will begin in run_threads. */
+static void prepare(fibre *const f) {
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = f->stack;
+    f->context.uc_stack.ss_size = STACK_BYTES;
+    makecontext(&f->context, run_threads, 0);
+}
+
+static fibre *new_fibre(void) {
+    fibre *const f = calloc(1, sizeof *f);
+    if (!f)
+        return NULL;
+    f->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (f->stack == MAP_FAILED) {
+        free(f);
+        return NULL;
+    }
+    f->next = sim->fibres;
+    sim->fibres = f;
+    prepare(f);
+    return f;
+}
+
+static fibre *take_fibre(void) {
+    fibre *const spare = sim->free_fibres;
+    if (spare) {
+        sim->free_fibres = spare->next_free;
+        return spare;
+    }
+    fibre *const made = new_fibre();
+    if (!made)
+        give_up("no memory for a fibre");
+    return made;
+}
+
+/* The running thread waits in `state` until the scheduler finds it ready. */
+static void wait_in(thread_state state) {
+    sim_thread *const me = sim->self;
+    me->state = state;
+    me->on = sim->running;
+    to_scheduler();
+    sim->self = me;
+}
+
+/* ---- who may go on ------------------------------------------------------------------------------------- */
+
+/* Lets the lanes of one warp go on whose exchange is complete. */
+static bool complete_exchanges(int warp) {
+    sim_thread *const lane = &sim->threads[warp * REEL__WARP];
+    const int lanes =
+        sim->count - warp * REEL__WARP < REEL__WARP ? sim->count - warp * REEL__WARP : REEL__WARP;
+    bool any = false;
+    for (int i = 0; i < lanes; i++) {
+        if (lane[i].state != AT_EXCHANGE)
+            continue;
+        const uint32_t wanted = lane[i].lanes;
+        uint32_t there = 0;
+        for (int j = 0; j < lanes; j++)
+            if (lane[j].state == AT_EXCHANGE && lane[j].lanes == wanted)
+                there |= 1u << j;
+        if ((there & wanted) != wanted)
+            continue;
+        for (int j = 0; j < lanes; j++)
+            if (wanted >> j & 1u) {
+                memcpy(sim->exchanged[warp][j], lane[j].gives, REEL__EXCHANGE_BYTES);
+                lane[j].state = READY;
+            }
+        any = true;
+    }
+    return any;
+}
+
+static bool complete_barrier(void) {
+    int waiting = 0, done = 0;
+    for (int i = 0; i < sim->count; i++) {
+        waiting += sim->threads[i].state == AT_BARRIER;
+        done += sim->threads[i].state == DONE;
+    }
+    if (waiting == 0)
+        return false;
+    if (done > 0)
+        give_up("part of a block ended while the rest waits at a barrier");
+    if (waiting < sim->count)
+        return false;
+    for (int i = 0; i < sim->count; i++)
+        sim->threads[i].state = READY;
+    return true;
+}
+
+static bool all_done(void) {
+    for (int i = 0; i < sim->count; i++)
+        if (sim->threads[i].state != DONE)
+            return false;
+    return true;
+}
+
+static void run_block(void) {
+    sim->started = 0;
+    for (;;) {
+        while (sim->started < sim->count)
+            to_fibre(take_fibre());
+        for (int i = 0; i < sim->count; i++) {
+            sim_thread *const t = &sim->threads[sim->turn[i]];
+            if (t->state == READY) {
+                sim->self = t;
+                to_fibre(t->on);
+            }
+        }
+        bool moved = false;
+        for (int warp = 0; warp * REEL__WARP < sim->count; warp++)
+            moved |= complete_exchanges(warp);
+        if (moved)
+            continue;
+        if (all_done())
+            return;
+        if (!complete_barrier())
+            give_up("its threads wait for one another in different places");
+    }
+}
+
+/* ---- a launch ------------------------------------------------------------------------------------------ */
+
+/* The i-th of n in the order at hand; 7919 is prime to every n below it that it does not divide. */
+static int64_t turn_of(int64_t i, int64_t n) {
+    enum { STEP = 7919 };
+    switch (sim->order) {
+    case REEL__SIM_DESCENDING:
+        return n - 1 - i;
+    case REEL__SIM_SHUFFLED:
+        return n % STEP ? i * STEP % n : i;
+    default:
+        return i;
+    }
+}
+
+static void place_threads(reel__place grid, reel__place block, int64_t index) {
+    const reel__place at = {(unsigned)(index % grid.x), (unsigned)(index / grid.x % grid.y),
+                            (unsigned)(index / grid.x / grid.y)};
+    for (int i = 0; i < sim->count; i++) {
+        const unsigned n = (unsigned)i;
+        sim->threads[i] =
+            (sim_thread){.place = {.thread = {n % block.x, n / block.x % block.y, n / block.x / block.y},
+                                   .block = at,
+                                   .block_size = block,
+                                   .grid_size = grid,
+                                   .lane = n % REEL__WARP}};
+    }
+}
+
+void reel__sim_launch(const char *kernel, reel__place grid, reel__place block, size_t shared_bytes,
+                      void (*body)(void *arg), void *arg) {
+    simulator_of_thread();
+    sim->kernel = kernel;
+    sim->body = body;
+    sim->arg = arg;
+    const int64_t blocks = (int64_t)grid.x * grid.y * grid.z, count = (int64_t)block.x * block.y * block.z;
+    if (blocks < 1 || count < 1 || count > MAX_THREADS)
+        give_up("a launch of no block, no thread or more than 1024 threads");
+    sim->count = (int)count;
+    for (int i = 0; i < sim->count; i++)
+        sim->turn[i] = (int)turn_of(i, count);
+    for (int64_t i = 0; i < blocks; i++) {
+        sim->shared = malloc(shared_bytes); /* anew, so that AddressSanitizer watches its ends */
+        if (!sim->shared && shared_bytes > 0)
+            give_up("no memory for what a block shares");
+        if (shared_bytes > 0)
+            memset(sim->shared, 0xff, shared_bytes); /* NaN in f64, f32 and bf16 */
+        place_threads(grid, block, turn_of(i, blocks));
+        run_block();
+        free(sim->shared);
+    }
+}
+
+/* ---- for the running thread -----------------------------------------------------------------------------
+ */
+
+const reel__sim_thread *reel__sim_self(void) {
+    return &sim->self->place;
+}
+
+void *reel__sim_shared(void) {
+    return sim->shared;
+}
+
+void reel__sim_barrier(void) {
+    wait_in(AT_BARRIER);
+}
+
+void reel__sim_exchange(uint32_t lanes, const void *mine, size_t bytes,
+                        unsigned char all[REEL__WARP][REEL__EXCHANGE_BYTES]) {
+    sim_thread *const me = sim->self;
+    if (!(lanes >> me->place.lane & 1u))
+        give_up("a lane takes part in an exchange that does not name it");
+    me->lanes = lanes;
+    memcpy(me->gives, mine, bytes);
+    const int warp = (int)(me - sim->threads) / REEL__WARP;
+    wait_in(AT_EXCHANGE);
+    memcpy(all, sim->exchanged[warp], sizeof sim->exchanged[warp]);
+}

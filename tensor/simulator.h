@@ -1,0 +1,61 @@
+/* A small model of how CUDA executes, so that kernels run on machines without a GPU: slowly, and under the
+ * sanitizers of the host's compiler.
+ *
+ * One block runs at a time, each of its threads on a fibre. A fibre runs until it meets a barrier or an
+ * exchange among the lanes of its warp and goes on when all who take part are there. Shared memory is as
+ * large as was asked for and starts as NaN in every float format. Threads, and blocks, are taken up in an
+ * order that can be chosen: a kernel whose result depends on it lacks a barrier. What no correct kernel does,
+ * such as a barrier that part of a block never reaches, ends the process with a line that says so. */
+#ifndef REEL_SIMULATOR_H
+#define REEL_SIMULATOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { REEL__WARP = 32, REEL__EXCHANGE_BYTES = 16 };
+
+typedef struct reel__place {
+    unsigned x, y, z;
+} reel__place;
+
+/* Where the running thread is. */
+typedef struct reel__sim_thread {
+    reel__place thread, block, block_size, grid_size;
+    unsigned lane;
+} reel__sim_thread;
+
+typedef enum reel__sim_order {
+    REEL__SIM_ASCENDING,
+    REEL__SIM_DESCENDING,
+    REEL__SIM_SHUFFLED,
+    REEL__SIM_ORDERS,
+} reel__sim_order;
+
+/* In which order threads and blocks are taken up, from the next launch of this host thread on. */
+void reel__sim_set_order(reel__sim_order order);
+
+/* Runs body(arg) as every thread of the grid. */
+void reel__sim_launch(const char *kernel, reel__place grid, reel__place block, size_t shared_bytes,
+                      void (*body)(void *arg), void *arg);
+
+/* Gives back what the launches of this host thread needed. */
+void reel__sim_free(void);
+
+/* ---- for the running thread ---- */
+
+const reel__sim_thread *reel__sim_self(void);
+void *reel__sim_shared(void);
+/* Waits for every thread of the block. */
+void reel__sim_barrier(void);
+/* Waits for the lanes in `lanes`, the caller's among them, and copies what each of them gave to all[lane]. */
+void reel__sim_exchange(uint32_t lanes, const void *mine, size_t bytes,
+                        unsigned char all[REEL__WARP][REEL__EXCHANGE_BYTES]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
