@@ -1,6 +1,10 @@
 /* Runs the cases of ops: see op_case.h for what is checked. */
 #include "op_case.h"
 
+#ifdef REEL_CUDA_SIMULATED
+#include "simulator.h"
+#endif
+
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
@@ -137,12 +141,12 @@ static reel_tensor host_tensor(const reel_tensor *like, double *values) {
 static void read_values(reel_context *ctx, const reel_tensor *x, op_array *values) {
     op_shape(values, x->rank, x->shape);
     reel_tensor host = host_tensor(x, values->values);
-    reel__copy_values(ctx, &host, x, false);
+    reel__read_values(ctx, &host, x);
 }
 
 static void write_values(reel_context *ctx, reel_tensor *x, const op_array *values) {
     const reel_tensor host = host_tensor(x, values->values);
-    reel__copy_values(ctx, x, &host, false);
+    reel__write_values(ctx, x, &host);
     reel_touch(x);
 }
 
@@ -344,7 +348,7 @@ static reel_tensor *weigh(reel_context *ctx, reel_tensor *const *y, int n, op_ar
         free(values.values);
         record.inputs[k] = y[k];
     }
-    *(double *)loss->data = sum;
+    reel_write(ctx, loss, &sum, sizeof sum);
     return reel__record(ctx, loss, &record);
 }
 
@@ -475,10 +479,12 @@ static double loss_of(const setup *s) {
 
 /* Moves all elements of input k along the direction of its weights. */
 static void move_input(const setup *s, int k, double distance) {
-    double *x = s->base[k]->data;
-    for (int64_t i = 0, n = reel_elements(s->base[k]); i < n; i++)
-        x[i] += distance * weight(RANDOM_ROW_MAJOR, i);
-    reel_touch(s->base[k]);
+    op_array x = {0};
+    read_values(s->ctx, s->base[k], &x);
+    for (int64_t i = 0, n = op_count(&x); i < n; i++)
+        x.values[i] += distance * weight(RANDOM_ROW_MAJOR, i);
+    write_values(s->ctx, s->base[k], &x);
+    free(x.values);
 }
 
 /* One derivative per input, along a random direction: what a large input can afford. */
@@ -587,14 +593,31 @@ static void check_gradients(const op_entry *entry, const op_case *c, const op_va
     setup_free(&exact);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------- */
+/* ---- ways to run --------------------------------------------------------------------------------------- */
 
-/* Result and gradients of one run with a number of threads. */
-static void run_with_threads(const op_entry *entry, const op_case *c, const op_variant *v, reel_dtype dtype,
-                             reel_context_options options, int threads, op_array out[1 + OP_MAX_INPUTS]) {
+/* The same bits are asked of a CPU with 1, 2 and 3 threads, of a GPU in two runs, and of a simulated one for
+ * every order of its threads. */
+#ifdef REEL_CUDA_SIMULATED
+enum { CPU_WAYS = 3, CUDA_WAYS = REEL__SIM_ORDERS };
+static void choose_order(int way) {
+    reel__sim_set_order((reel__sim_order)way);
+}
+#else
+enum { CPU_WAYS = 3, CUDA_WAYS = 2 };
+static void choose_order(int way) {
+    (void)way;
+}
+#endif
+
+/* Result and gradients of one run. */
+static void run_in_way(const op_entry *entry, const op_case *c, const op_variant *v, reel_dtype dtype,
+                       reel_context_options options, int way, op_array out[1 + OP_MAX_INPUTS]) {
     reel_context *ctx;
     reel_error error = {0};
-    options.threads = threads;
+    if (options.device == REEL_CPU)
+        options.threads = 1 + way;
+    else
+        choose_order(way);
     ck_assert_msg(reel_context_new(&ctx, &options, &error) == REEL_OK, "%s", error.message);
     setup s = setup_new(entry, c, v, ctx, dtype, ROW_MAJOR, all_gradients);
     read_values(ctx, call(&s), &out[0]);
@@ -603,26 +626,27 @@ static void run_with_threads(const op_entry *entry, const op_case *c, const op_v
         gradients(&s, 1, RANDOM_ROW_MAJOR, out + 1);
     setup_free(&s);
     reel_context_free(ctx);
+    choose_order(0);
 }
 
-static void check_threads(const op_entry *entry, const op_case *c, const op_variant *v, reel_dtype dtype,
-                          const reel_context_options *options) {
-    enum { MOST_THREADS = 3 };
-    op_array one[1 + OP_MAX_INPUTS] = {0};
-    run_with_threads(entry, c, v, dtype, *options, 1, one);
-    for (int threads = 2; threads <= MOST_THREADS; threads++) {
-        op_array more[1 + OP_MAX_INPUTS] = {0};
-        run_with_threads(entry, c, v, dtype, *options, threads, more);
+static void check_ways(const op_entry *entry, const op_case *c, const op_variant *v, reel_dtype dtype,
+                       const reel_context_options *options) {
+    const int ways = options->device == REEL_CPU ? CPU_WAYS : CUDA_WAYS;
+    op_array first[1 + OP_MAX_INPUTS] = {0};
+    run_in_way(entry, c, v, dtype, *options, 0, first);
+    for (int way = 1; way < ways; way++) {
+        op_array other[1 + OP_MAX_INPUTS] = {0};
+        run_in_way(entry, c, v, dtype, *options, way, other);
         for (int k = 0; k < 1 + OP_MAX_INPUTS; k++) {
-            const size_t bytes = one[k].values ? (size_t)op_count(&one[k]) * sizeof(double) : 0;
-            ck_assert_msg(bytes == 0 || memcmp(one[k].values, more[k].values, bytes) == 0,
-                          "%s, %s, %s: %s %d has other bits with %d threads than with one", entry->name,
-                          v->name, reel_dtype_name(dtype), k == 0 ? "result" : "gradient of input",
-                          k == 0 ? 0 : k - 1, threads);
+            const size_t bytes = first[k].values ? (size_t)op_count(&first[k]) * sizeof(double) : 0;
+            ck_assert_msg(bytes == 0 || memcmp(first[k].values, other[k].values, bytes) == 0,
+                          "%s, %s, %s: %s %d has other bits with %s %d than before", entry->name, v->name,
+                          reel_dtype_name(dtype), k == 0 ? "result" : "gradient of input", k == 0 ? 0 : k - 1,
+                          options->device == REEL_CPU ? "threads" : "order", 1 + way);
         }
-        arrays_free(more, 1 + OP_MAX_INPUTS);
+        arrays_free(other, 1 + OP_MAX_INPUTS);
     }
-    arrays_free(one, 1 + OP_MAX_INPUTS);
+    arrays_free(first, 1 + OP_MAX_INPUTS);
 }
 
 /* ---- refusals ------------------------------------------------------------------------------------------ */
@@ -705,8 +729,9 @@ static void check_variant(const op_entry *entry, const op_case *c, const op_vari
         }
         check_gradients(entry, c, v, ctx, layout);
     }
-    for (reel_dtype dtype = REEL_F64; dtype <= last_dtype && v->large; dtype++)
-        check_threads(entry, c, v, dtype, options);
+    const bool is_cut = v->large || options->device == REEL_CUDA; /* into pieces that run side by side */
+    for (reel_dtype dtype = REEL_F64; dtype <= last_dtype && is_cut; dtype++)
+        check_ways(entry, c, v, dtype, options);
 }
 
 void op_case_check(const op_entry *entry, const reel_context_options *options) {

@@ -7,7 +7,7 @@
  *   gradient    in f64 against central differences, for every input that the list calls differentiable
  *   precision   gradients in f32 and bf16 against those in f64
  *   accumulate  the op used twice, only one input with gradient, a gradient with strides, also of 0
- *   threads     the same bits, forward and backward, with 1, 2 and 3 threads
+ *   ways        the same bits, forward and backward, with 1, 2 and 3 threads, or in every order of a GPU's
  *   refusals    a wrong dtype, shape, axis, a dead tensor: an error that begins with the op's name
  *
  * A reference is plain loops in double over libm and never calls the library's kernels. */

@@ -1,4 +1,5 @@
-/* Every op of op_list.h against its case. `test_ops NAME ...` checks the ops named only. */
+/* Every op of op_list.h against its case. `test_ops NAME ...` checks the ops named only.
+ * REEL_TEST_DEVICE=cuda has them computed by the GPU, or what simulates one. */
 #include "op_case.h"
 
 #include <check.h>
@@ -18,7 +19,7 @@ enum { OP_COUNT = sizeof entries / sizeof entries[0], SKIPPED = 77 };
 
 static const op_entry *selected[OP_COUNT];
 static int n_selected;
-static const reel_context_options options = {.device = REEL_CPU};
+static reel_context_options options = {.device = REEL_CPU};
 
 START_TEST(test_op_computes_its_formula_and_gradient) {
     op_case_check(selected[_i], &options);
@@ -45,6 +46,9 @@ static bool select_ops(int n, char *const *names) {
 int main(int argc, char **argv) {
     reel_context *ctx;
     reel_error error = {0};
+    const char *device = getenv("REEL_TEST_DEVICE");
+    if (device && strcmp(device, "cuda") == 0)
+        options.device = REEL_CUDA;
     if (reel_context_new(&ctx, &options, &error) != REEL_OK) {
         fprintf(stderr, "test_ops: %s\n", error.message);
         return error.status == REEL_ERROR_DEVICE ? SKIPPED : EXIT_FAILURE;
