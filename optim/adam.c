@@ -12,8 +12,8 @@ struct reel_optimizer {
     reel_tensor *m, *v;       /* (n) moments */
     reel_tensor *ema;         /* (n), NULL: none */
     reel_tensor *square_sums; /* (chunks) scratch of the norm */
+    reel_tensor *clip;        /* (REEL__CLIP_VALUES) of the last step */
     int64_t steps;
-    double grad_norm;
     bool swapped; /* the parameters hold the EMA and the other way round */
 };
 
@@ -60,6 +60,7 @@ reel_optimizer *reel_optimizer_new(reel_parameters *params, const reel_optimizer
     o->v = reel_tensor_new(ctx, params->dtype, REEL_SHAPE(n));
     o->square_sums =
         reel_tensor_new(ctx, REEL_F64, REEL_SHAPE((n + REEL__SQUARES_CHUNK - 1) / REEL__SQUARES_CHUNK));
+    o->clip = reel_tensor_new(ctx, REEL_F64, REEL_SHAPE(REEL__CLIP_VALUES));
     if (options->ema_rate > 0) {
         o->ema = reel_tensor_new(ctx, params->dtype, REEL_SHAPE(n));
         reel_copy(ctx, o->ema, params->values);
@@ -79,6 +80,7 @@ void reel_optimizer_free(reel_optimizer *o) {
     reel_tensor_free(ctx, o->v);
     reel_tensor_free(ctx, o->ema);
     reel_tensor_free(ctx, o->square_sums);
+    reel_tensor_free(ctx, o->clip);
     free(o);
 }
 
@@ -102,18 +104,16 @@ static reel_status refuse_gradient(const reel_parameters *params, double norm) {
                        norm);
 }
 
-/* The norm over all parameters; the chunks' sums add up in order. */
-static double norm_of(reel_optimizer *o, const reel_tensor *gradient) {
-    REEL_DISPATCH(o->params->ctx, square_sums, (o->params->ctx, gradient, o->square_sums));
-    double sum = 0;
-    for (int64_t i = 0; i < o->square_sums->shape[0]; i++)
-        sum += element(o->square_sums, i);
-    return sqrt(sum);
-}
-
-static double clip_scale(double norm, double max_norm) {
-    const double torch_eps = 1e-6; /* clip_grad_norm_'s guard against a division by zero */
-    return max_norm > 0 ? fmin(1, max_norm / (norm + torch_eps)) : 1;
+/* The norm over all parameters and how it scales the gradient. A GPU is not waited for: its kernels leave out
+ * a step without finite norm, and the error comes with the next value that is read. */
+static reel_status clip_gradient(reel_optimizer *o, const reel_tensor *gradient) {
+    reel_context *ctx = o->params->ctx;
+    REEL_DISPATCH(ctx, square_sums, (ctx, gradient, o->square_sums));
+    REEL_DISPATCH(ctx, clip, (ctx, o->square_sums, o->options.max_grad_norm, o->clip));
+    if (reel__failed(ctx) || ctx->device)
+        return ctx->error.status;
+    const double norm = element(o->clip, REEL__CLIP_NORM);
+    return isfinite(norm) ? REEL_OK : refuse_gradient(o->params, norm);
 }
 
 static reel_status check_step(const reel_optimizer *o, double lr) {
@@ -138,17 +138,16 @@ reel_status reel_optimizer_step(reel_optimizer *o, double lr) {
         return REEL_ERROR_STATE;
     reel_context *ctx = o->params->ctx;
     const reel_optimizer_options *options = &o->options;
-    const reel_status status = check_step(o, lr);
+    reel_status status = check_step(o, lr);
     if (status != REEL_OK)
         return status;
     const reel_tensor *gradient = reel_parameters_gradients(o->params);
-    const double norm = norm_of(o, gradient);
-    if (!isfinite(norm))
-        return refuse_gradient(o->params, norm);
+    status = clip_gradient(o, gradient);
+    if (status != REEL_OK)
+        return status;
     const double t = (double)++o->steps;
     const reel__adam step = {
         .kind = options->kind,
-        .gradient_scale = clip_scale(norm, options->max_grad_norm),
         .decay = 1 - lr * options->weight_decay,
         .beta1 = options->beta1,
         .beta2 = options->beta2,
@@ -157,8 +156,7 @@ reel_status reel_optimizer_step(reel_optimizer *o, double lr) {
         .eps = options->eps,
         .ema_rate = options->ema_rate,
     };
-    o->grad_norm = norm;
-    REEL_DISPATCH(ctx, adam, (ctx, &step, o->params->values, gradient, o->m, o->v, o->ema));
+    REEL_DISPATCH(ctx, adam, (ctx, &step, o->clip, o->params->values, gradient, o->m, o->v, o->ema));
     reel_parameters_touch(o->params);
     reel_parameters_zero_grad(o->params);
     if (reel__profiling(ctx))
@@ -167,7 +165,10 @@ reel_status reel_optimizer_step(reel_optimizer *o, double lr) {
 }
 
 double reel_optimizer_grad_norm(const reel_optimizer *o) {
-    return o ? o->grad_norm : 0;
+    double clip[REEL__CLIP_VALUES] = {0};
+    if (o)
+        reel_read(o->params->ctx, o->clip, clip, sizeof clip);
+    return clip[REEL__CLIP_TAKEN];
 }
 
 /* ---- EMA and state ----------------------------------------------------------------------------------- */

@@ -5,11 +5,14 @@
 #include "optim_kernels.h"
 #include "scalar_atan2.h"
 
+#include <math.h>
+
 /* Elements per piece: five arrays of them stay in a core's second cache while the loops of a step pass. */
 enum { GRAIN = 1 << 12 };
 
 typedef struct adam_job {
     const reel__adam *step;
+    double gradient_scale;
     void *p, *m, *v, *ema;
     const void *g;
 } adam_job;
@@ -39,9 +42,18 @@ typedef struct exchange_job {
 #undef NAME
 #undef MATH
 
-void REEL_CPU(adam)(const reel_context *ctx, const reel__adam *step, reel_tensor *p, const reel_tensor *g,
-                    reel_tensor *m, reel_tensor *v, reel_tensor *ema) {
-    adam_job job = {step, p->data, m->data, v->data, ema ? ema->data : NULL, g->data};
+void REEL_CPU(adam)(const reel_context *ctx, const reel__adam *step, const reel_tensor *clip, reel_tensor *p,
+                    const reel_tensor *g, reel_tensor *m, reel_tensor *v, reel_tensor *ema) {
+    const double *const values = clip->data;
+    if (!isfinite(values[REEL__CLIP_NORM]))
+        return;
+    adam_job job = {.step = step,
+                    .gradient_scale = values[REEL__CLIP_SCALE],
+                    .p = p->data,
+                    .m = m->data,
+                    .v = v->data,
+                    .ema = ema ? ema->data : NULL,
+                    .g = g->data};
     reel__parallel_for(ctx, p->shape[0], GRAIN, p->dtype == REEL_F64 ? adam_f64 : adam_f32, &job);
 }
 
@@ -49,6 +61,18 @@ void REEL_CPU(square_sums)(const reel_context *ctx, const reel_tensor *x, reel_t
     squares_job job = {x->data, sums->data};
     reel__parallel_for(ctx, x->shape[0], REEL__SQUARES_CHUNK,
                        x->dtype == REEL_F64 ? square_sums_f64 : square_sums_f32, &job);
+}
+
+void REEL_CPU(clip)(const reel_context *ctx, const reel_tensor *sums, double max_norm, reel_tensor *clip) {
+    const double *const chunk = sums->data;
+    double *const values = clip->data, sum = 0;
+    (void)ctx;
+    for (int64_t i = 0; i < sums->shape[0]; i++)
+        sum += chunk[i];
+    values[REEL__CLIP_NORM] = sqrt(sum);
+    if (isfinite(sum))
+        values[REEL__CLIP_TAKEN] = sqrt(sum);
+    values[REEL__CLIP_SCALE] = max_norm > 0 ? fmin(1, max_norm / (sqrt(sum) + REEL__CLIP_EPS)) : 1;
 }
 
 void REEL_CPU(exchange)(const reel_context *ctx, reel_tensor *a, reel_tensor *b) {
@@ -67,7 +91,7 @@ static void NAME(adam)(int64_t begin, int64_t end, void *arg) {
     REAL *REEL_RESTRICT m = (REAL *)job->m + begin;
     REAL *REEL_RESTRICT v = (REAL *)job->v + begin;
     const REAL *REEL_RESTRICT g = (const REAL *)job->g + begin;
-    const REAL scale = (REAL)step->gradient_scale, decay = (REAL)step->decay, rate = (REAL)step->rate;
+    const REAL scale = (REAL)job->gradient_scale, decay = (REAL)step->decay, rate = (REAL)step->rate;
     const REAL beta2 = (REAL)step->beta2, correction = (REAL)step->correction, eps = (REAL)step->eps;
     const REAL take_m = (REAL)(1 - step->beta1), take_v = (REAL)(1 - step->beta2);
 

@@ -12,8 +12,7 @@ extern "C" {
 /* One step's scalars. */
 typedef struct reel__adam {
     reel_optimizer_kind kind;
-    double gradient_scale; /* below 1 when clipped */
-    double decay;          /* 1 - lr weight_decay */
+    double decay; /* 1 - lr weight_decay */
     double beta1, beta2;
     double rate;       /* lr / (1 - beta1^t) */
     double correction; /* 1 - beta2^t */
@@ -21,27 +20,37 @@ typedef struct reel__adam {
     double ema_rate;
 } reel__adam;
 
-/* The formulas of <reel/optim.h> over flat tensors (n) of one dtype, f32 or f64; ema may be NULL */
-REEL_KERNEL(adam, (const reel_context *ctx, const reel__adam *step, reel_tensor *p, const reel_tensor *g,
-                   reel_tensor *m, reel_tensor *v, reel_tensor *ema))
+/* What the gradient's norm makes of a step, an f64 tensor of these. */
+enum {
+    REEL__CLIP_NORM,  /* over all parameters */
+    REEL__CLIP_SCALE, /* a factor of the gradient, below 1 when clipped */
+    REEL__CLIP_TAKEN, /* the norm of the last step that was not left out */
+    REEL__CLIP_VALUES,
+};
+
+/* The formulas of <reel/optim.h> over flat tensors (n) of one dtype, f32 or f64, with the gradient scaled as
+ * `clip` says; ema may be NULL. Nothing changes where the norm is not finite. */
+REEL_KERNEL(adam, (const reel_context *ctx, const reel__adam *step, const reel_tensor *clip, reel_tensor *p,
+                   const reel_tensor *g, reel_tensor *m, reel_tensor *v, reel_tensor *ema))
 
 enum { REEL__SQUARES_CHUNK = 1 << 14 };
 /* sums[i] = sum of the squares of x's i-th chunk of REEL__SQUARES_CHUNK elements; x (n) f32 or f64, sums f64.
  * Squares of finite f32 numbers cannot overflow an f64 sum, so a sum is finite when the chunk is. */
 REEL_KERNEL(square_sums, (const reel_context *ctx, const reel_tensor *x, reel_tensor *sums))
 
+/* The norm from the sums, which add up in order, and the scale that brings it to at most max_norm; 0: any
+ * norm is small enough. Where the norm is not finite a GPU raises a fault. */
+REEL_KERNEL(clip, (const reel_context *ctx, const reel_tensor *sums, double max_norm, reel_tensor *clip))
+#define REEL__CLIP_EPS 1e-6 /* clip_grad_norm_'s guard against a division by zero */
+
 /* a and b exchange their values; both (n) of one dtype, f32 or f64 */
 REEL_KERNEL(exchange, (const reel_context *ctx, reel_tensor *a, reel_tensor *b))
 
-/* A row of the table and the examples that name it: order[begin] .. order[end - 1]. */
-typedef struct reel__row_group {
-    int64_t row, begin, end;
-} reel__row_group;
-
-/* For each group: table[row] = decay table[row] - lr sign(sum of gradient[order[begin .. end - 1]]) */
-REEL_KERNEL(sign_sgd_rows, (const reel_context *ctx, reel_tensor *table, const reel_tensor *gradient,
-                            const reel__row_group *groups, int64_t group_count, const int64_t *order,
-                            double lr, double decay))
+/* For each row that ids (B) name: table[row] = decay table[row] - lr sign(sum of gradient[i] over ids[i] =
+ * row), in order of i; all row-major. An id that names no row and a gradient that is not finite are errors:
+ * the CPU then changes nothing, the GPU leaves the rows that they concern and raises a fault. */
+REEL_KERNEL(sign_sgd_rows, (reel_context * ctx, reel_tensor *table, const reel_tensor *ids,
+                            const reel_tensor *gradient, double lr, double decay))
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 /* Sign-SGD on the rows of a table that a batch names. */
 #include "context.h"
 #include "optim_kernels.h"
+#include "row_groups.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -30,11 +31,30 @@ static reel_status check_layout(reel_context *ctx, const reel_tensor *table, con
     return REEL_OK;
 }
 
-static reel_status check_values(reel_context *ctx, const reel_tensor *table, const reel_tensor *ids,
-                                const reel_tensor *gradient, double lr, double weight_decay) {
+static reel_status check_rates(reel_context *ctx, double lr, double weight_decay) {
     if (!(lr >= 0) || !isfinite(lr) || !(weight_decay >= 0) || !isfinite(weight_decay))
         return reel__error(ctx, REEL_ERROR_ARGUMENT, "sign_sgd",
                            "lr is %g and weight_decay %g, must be 0 or more", lr, weight_decay);
+    return REEL_OK;
+}
+
+reel_status reel_sign_sgd_rows(reel_context *ctx, reel_tensor *table, const reel_tensor *ids,
+                               const reel_tensor *gradient, double lr, double weight_decay) {
+    reel_status status = check_layout(ctx, table, ids, gradient);
+    if (status == REEL_OK)
+        status = check_rates(ctx, lr, weight_decay);
+    if (status != REEL_OK || ids->shape[0] == 0)
+        return status;
+    REEL_DISPATCH(ctx, sign_sgd_rows, (ctx, table, ids, gradient, lr, 1 - lr * weight_decay));
+    reel_touch(table);
+    return ctx->error.status;
+}
+
+/* ---- rows and the examples that name them, on the CPU ----------------------------------------------------
+ */
+
+static reel_status check_values(reel_context *ctx, const reel_tensor *table, const reel_tensor *ids,
+                                const reel_tensor *gradient) {
     const int32_t *id = ids->data;
     for (int64_t i = 0; i < ids->shape[0]; i++)
         if (id[i] < 0 || id[i] >= table->shape[0])
@@ -51,52 +71,33 @@ static reel_status check_values(reel_context *ctx, const reel_tensor *table, con
     return REEL_OK;
 }
 
-/* Which examples name which row. */
-typedef struct grouping {
-    int64_t *order; /* (B) examples, sorted by id, those of one id in their own order */
-    reel__row_group *groups;
-    int64_t count;
-} grouping;
-
 static int by_key(const void *a, const void *b) {
     const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
 }
 
-/* Sorts keys of id and position, so that no two are equal and the order is one. False without memory. */
-static bool group_by_id(reel_context *ctx, const reel_tensor *ids, grouping *out) {
+/* Sorts keys of id and position, so that no two are equal and the order is one. */
+reel__row_groups reel__group_rows(reel_context *ctx, const reel_tensor *table, const reel_tensor *ids,
+                                  const reel_tensor *gradient) {
+    reel__row_groups out = {0};
     const int32_t *id = ids->data;
     const int64_t B = ids->shape[0];
+    if (check_values(ctx, table, ids, gradient) != REEL_OK)
+        return out;
     int64_t *key = reel__region_take(ctx, (size_t)B * sizeof *key);
     reel__row_group *groups = reel__region_take(ctx, (size_t)B * sizeof *groups);
     if (!key || !groups)
-        return false;
+        return out;
     for (int64_t i = 0; i < B; i++)
         key[i] = (int64_t)id[i] * B + i;
     qsort(key, (size_t)B, sizeof *key, by_key);
-    *out = (grouping){.order = key, .groups = groups};
+    out = (reel__row_groups){.order = key, .groups = groups};
     for (int64_t i = 0; i < B; i++) {
         const int64_t row = key[i] / B;
-        if (out->count == 0 || groups[out->count - 1].row != row)
-            groups[out->count++] = (reel__row_group){row, i, i};
-        groups[out->count - 1].end++;
-        out->order[i] = key[i] % B; /* in the key's place */
+        if (out.count == 0 || groups[out.count - 1].row != row)
+            groups[out.count++] = (reel__row_group){row, i, i};
+        groups[out.count - 1].end++;
+        key[i] %= B; /* the order, in the key's place */
     }
-    return true;
-}
-
-reel_status reel_sign_sgd_rows(reel_context *ctx, reel_tensor *table, const reel_tensor *ids,
-                               const reel_tensor *gradient, double lr, double weight_decay) {
-    reel_status status = check_layout(ctx, table, ids, gradient);
-    if (status == REEL_OK)
-        status = check_values(ctx, table, ids, gradient, lr, weight_decay);
-    if (status != REEL_OK || ids->shape[0] == 0)
-        return status;
-    grouping g;
-    if (!group_by_id(ctx, ids, &g))
-        return ctx->error.status;
-    REEL_DISPATCH(ctx, sign_sgd_rows,
-                  (ctx, table, gradient, g.groups, g.count, g.order, lr, 1 - lr * weight_decay));
-    reel_touch(table);
-    return REEL_OK;
+    return out;
 }

@@ -3,6 +3,7 @@
 
 #include "context.h"
 #include "optim_kernels.h"
+#include "row_groups.h"
 
 /* About as many gradient elements as pay for waking a thread. */
 enum { GRAIN = 1 << 14 };
@@ -28,12 +29,12 @@ typedef struct rows_job {
 #undef REAL
 #undef NAME
 
-void REEL_CPU(sign_sgd_rows)(const reel_context *ctx, reel_tensor *table, const reel_tensor *gradient,
-                             const reel__row_group *groups, int64_t group_count, const int64_t *order,
-                             double lr, double decay) {
-    rows_job job = {table->data, gradient->data, groups, order, table->shape[1], lr, decay};
+void REEL_CPU(sign_sgd_rows)(reel_context *ctx, reel_tensor *table, const reel_tensor *ids,
+                             const reel_tensor *gradient, double lr, double decay) {
+    const reel__row_groups named = reel__group_rows(ctx, table, ids, gradient);
+    rows_job job = {table->data, gradient->data, named.groups, named.order, table->shape[1], lr, decay};
     const int64_t grain = job.width < GRAIN ? GRAIN / (job.width + 1) + 1 : 1;
-    reel__parallel_for(ctx, group_count, grain, table->dtype == REEL_F64 ? rows_f64 : rows_f32, &job);
+    reel__parallel_for(ctx, named.count, grain, table->dtype == REEL_F64 ? rows_f64 : rows_f32, &job);
 }
 
 #else /* the template: groups begin .. end-1 */

@@ -227,6 +227,15 @@ static inline unsigned reel__blocks(int64_t n, int64_t each) {
         __VA_ARGS__;                                                                                         \
     } break;                                                                                                 \
     }
+/* Of f64 and f32 alone: what sums, losses and parameters are kept in. */
+#define REEL_BY_WIDE(dtype, T, ...)                                                                          \
+    if ((dtype) == REEL_F64) {                                                                               \
+        using T = double;                                                                                    \
+        __VA_ARGS__;                                                                                         \
+    } else {                                                                                                 \
+        using T = float;                                                                                     \
+        __VA_ARGS__;                                                                                         \
+    }
 #define REEL_BY_DTYPE(dtype, T, ...)                                                                         \
     switch (dtype) {                                                                                         \
     case REEL_I32: {                                                                                         \
