@@ -16,7 +16,7 @@
 reel_status checkpoint_save(trainer *t, const char *path, reel_error *error);
 
 /* Whether an f32 or f64 tensor holds neither infinities nor NaN; all that is trained is of these types. */
-bool checkpoint_is_finite(const reel_tensor *t);
+bool checkpoint_is_finite(reel_context *ctx, reel_tensor *t);
 
 /* Reads weights written by checkpoint_save, or any file with the same tensors. A tensor that is missing, that
  * the model does not have or that has another shape is refused by name. Puzzle embeddings of another number

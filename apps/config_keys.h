@@ -29,7 +29,7 @@
 
 /* ---- words: W(enumerator, "word", reason why this version refuses it, or NULL) ----------------------- */
 
-#ifdef REEL_HAVE_CUDA
+#ifdef REEL_CUDA_BACKEND
 #define CONFIG_CUDA_REFUSAL NULL
 #else
 #define CONFIG_CUDA_REFUSAL "this build has no CUDA; use device: cpu"
@@ -155,8 +155,8 @@
       "end by solving a test Sudoku in the terminal, board by board")                                        \
     X(seed,                    INT(0, CONFIG_INT_MAX),                "0",                                   \
       "key of every random draw")                                                                            \
-    X(device,                  WORD(config_device),                   "cpu",                                 \
-      "where to compute; auto is the CPU in this version")                                                   \
+    X(device,                  WORD(config_device),                   "auto",                                \
+      "where to compute; auto: cuda where this build and machine have a GPU, else cpu")                                                   \
     X(threads,                 INT(0, 1024),                          "0",                                   \
       "CPU threads; 0: as many as this process may use; results do not depend on it")                        \
     X(project_name,            STRING,                                "null",                                \

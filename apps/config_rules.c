@@ -184,7 +184,7 @@ reel_status config_complete(train_config *config, const char *name, reel_error *
     if (config->eval_interval == 0)
         config->eval_interval = config->epochs;
     if (config->device == CONFIG_DEVICE_AUTO)
-        config->device = CONFIG_DEVICE_CPU;
+        config->device = reel_device_count(REEL_CUDA) > 0 ? CONFIG_DEVICE_CUDA : CONFIG_DEVICE_CPU;
     bool complete = complete_data(config);
     if (complete && !config->project_name)
         complete &= (config->project_name = project_name_of(config->data_paths.items[0])) != NULL;

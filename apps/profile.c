@@ -29,6 +29,7 @@ double profile_roof(reel_context *ctx, reel_dtype dtype, int64_t size) {
     for (int i = 0; i < PRODUCTS && reel_context_status(ctx) == REEL_OK; i++) {
         const double start = seconds();
         reel_matmul(ctx, factors[0], factors[1]);
+        reel_context_synchronise(ctx);
         best = fmin(best, seconds() - start);
         if (reel_context_status(ctx) == REEL_OK)
             reel_tape_reset(ctx);

@@ -23,7 +23,8 @@ void progress_begin(progress *p, const trainer *t) {
                     " puzzle tokens, %s; %d %s, %s",
                     reel_parameters_elements(reel_model_parameters(t->model)), model->seq_len, puzzle_tokens,
                     reel_dtype_name(model->forward_dtype), threads, threads == 1 ? "thread" : "threads",
-                    reel_context_isa(t->ctx));
+                    reel_context_device(t->ctx) == REEL_CUDA ? reel_context_device_name(t->ctx)
+                                                             : reel_context_isa(t->ctx));
     status_line_say(&p->line,
                     "data: %" PRId64 " training puzzles, %" PRId64 " test puzzles; %" PRId64
                     " steps of %" PRId64 " rows (puzzles/s: rows times steps per second)",

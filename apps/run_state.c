@@ -195,7 +195,7 @@ reel_status run_state_save(trainer *t, const run_record *record, const char *pat
     int64_t count = 0;
     for (int i = 0; i < list.count && status == REEL_OK; i++) {
         items[count++] = list.items[i];
-        if (!checkpoint_is_finite(list.items[i].tensor))
+        if (!checkpoint_is_finite(t->ctx, list.items[i].tensor))
             status =
                 reel_fail(error, REEL_ERROR_NOT_FINITE, "%s: %s is not finite", path, list.items[i].name);
     }

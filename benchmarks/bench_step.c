@@ -32,6 +32,7 @@ enum { WARM_UP = 3, ROOF_SIZE = 4096 };
 typedef struct settings {
     reel_model_config model;
     int64_t batch, steps, threads;
+    reel_device device;
     bool forward_only, gemm_roof, profile, json;
 } settings;
 
@@ -55,6 +56,7 @@ enum {
     DTYPE,
     STEPS,
     THREADS,
+    DEVICE,
     FORWARD_ONLY,
     GEMM_ROOF,
     PROFILE,
@@ -74,12 +76,20 @@ static const struct argp_option options[] = {
     {"dtype", DTYPE, "f32|bf16|f64", 0, "forward dtype (f32)", 0},
     {"steps", STEPS, "N", 0, "timed steps (5); 0 stops before the first", 0},
     {"threads", THREADS, "N", 0, "threads (all)", 0},
+    {"device", DEVICE, "cpu|cuda", 0, "what computes (cpu)", 0},
     {"forward-only", FORWARD_ONLY, NULL, 0, "evaluate, without gradient", 0},
     {"gemm-roof", GEMM_ROOF, NULL, 0, "time one large matrix product instead of a step", 0},
     {"profile", PROFILE, NULL, 0, "split the time of the timed steps by kind of op", 0},
     {"json", JSON, NULL, 0, "one JSON object instead of text", 0},
     {0},
 };
+
+static reel_device device_named(struct argp_state *state, const char *name) {
+    const bool cuda = strcmp(name, "cuda") == 0;
+    if (!cuda && strcmp(name, "cpu") != 0)
+        argp_error(state, "--device is cpu or cuda, not '%s'", name);
+    return cuda ? REEL_CUDA : REEL_CPU;
+}
 
 static bool mlp_named(struct argp_state *state, const char *name) {
     const bool mlp = strcmp(name, "mlp") == 0;
@@ -127,6 +137,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         return 0;
     case DTYPE:
         s->model.forward_dtype = timing_dtype(state, text);
+        return 0;
+    case DEVICE:
+        s->device = device_named(state, text);
         return 0;
     case STEPS:
         s->steps = timing_whole(state, text, 0);
@@ -196,18 +209,23 @@ typedef struct bench {
 static reel_context *new_context(const settings *s) {
     reel_context *ctx;
     reel_error error = {0};
-    if (reel_context_new(&ctx, &(reel_context_options){.threads = (int)s->threads}, &error) != REEL_OK)
+    const reel_context_options on = {.device = s->device, .threads = (int)s->threads};
+    if (reel_context_new(&ctx, &on, &error) != REEL_OK)
         fail(error.message);
     return ctx;
 }
 
 /* Every token but the padding, with equal chance. */
-static void fill_grid(reel_tensor *grid, int64_t vocab_size, uint64_t index) {
+static void fill_grid(reel_context *ctx, reel_tensor *grid, int64_t vocab_size, uint64_t index) {
     reel_random r = reel_random_begin(0, (reel_draw){.stream = REEL_STREAM_USER, .index = index});
-    int32_t *const cells = grid->data;
-    for (int64_t i = 0; i < reel_elements(grid); i++)
+    const size_t count = (size_t)reel_elements(grid);
+    int32_t *const cells = malloc(count * sizeof *cells);
+    if (!cells)
+        fail("no memory");
+    for (size_t i = 0; i < count; i++)
         cells[i] = 1 + (int32_t)reel_random_below(&r, (uint32_t)vocab_size - 1);
-    reel_touch(grid);
+    reel_write(ctx, grid, cells, count * sizeof *cells);
+    free(cells);
 }
 
 static bench bench_begin(const settings *s) {
@@ -220,8 +238,8 @@ static bench bench_begin(const settings *s) {
         fail(reel_context_message(b.ctx));
     if (!s->forward_only && !(b.optimizer = reel_optimizer_new(reel_model_parameters(b.model), &adam)))
         fail(reel_context_message(b.ctx));
-    fill_grid(b.carry->offered_inputs, s->model.vocab_size, 0);
-    fill_grid(b.carry->offered_labels, s->model.vocab_size, 1);
+    fill_grid(b.ctx, b.carry->offered_inputs, s->model.vocab_size, 0);
+    fill_grid(b.ctx, b.carry->offered_labels, s->model.vocab_size, 1);
     return b;
 }
 
@@ -255,7 +273,7 @@ static double timed_step(bench *b) {
         evaluation_step(b);
     else
         train_step(b);
-    if (reel_context_status(b->ctx) != REEL_OK)
+    if (reel_context_synchronise(b->ctx) != REEL_OK)
         fail(reel_context_message(b->ctx));
     reel_tape_reset(b->ctx);
     return timing_seconds() - start;
@@ -295,6 +313,7 @@ static cJSON *report_begin(const settings *s, const reel_context *ctx) {
     add_text(report, "dtype", reel_dtype_name(s->model.forward_dtype));
     add_number(report, "threads", reel_context_threads(ctx));
     add_text(report, "isa", reel_context_isa(ctx));
+    add_text(report, "device", reel_context_device_name(ctx));
     return report;
 }
 

@@ -50,6 +50,10 @@ static reel_status choose_isa(reel__backend *chosen, reel_error *error) {
                      wanted);
 }
 
+int reel_device_count(reel_device device) {
+    return device == REEL_CPU ? 1 : device == REEL_CUDA ? reel__device_count() : 0;
+}
+
 /* The tensor that stands for the result of a failed op: its shape can be read, it is never written. */
 static reel_tensor *void_tensor_new(void) {
     reel__tensor *t = calloc(1, sizeof *t);
@@ -134,6 +138,12 @@ const char *reel_context_isa(const reel_context *ctx) {
 
 reel_device reel_context_device(const reel_context *ctx) {
     return ctx->device ? REEL_CUDA : REEL_CPU;
+}
+
+reel_status reel_context_synchronise(reel_context *ctx) {
+    if (ctx->device)
+        reel__device_synchronise(ctx);
+    return ctx->error.status;
 }
 
 const char *reel_context_device_name(const reel_context *ctx) {

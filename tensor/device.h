@@ -28,6 +28,8 @@ typedef struct reel__fault {
 
 typedef struct reel__device reel__device;
 
+/* How many GPUs a driver shows. */
+int reel__device_count(void);
 /* The first GPU (CUDA_VISIBLE_DEVICES chooses which that is). */
 reel_status reel__device_open(reel__device **device, reel_error *error);
 void reel__device_close(reel__device *device);
@@ -42,7 +44,9 @@ void reel__device_memory(const reel__device *device, size_t *free_bytes, size_t 
 
 /* The host's memory may be used again on return. */
 void reel__device_upload(reel_context *ctx, void *to, const void *from, size_t bytes);
-/* Waits for all work before it. Also brings faults to the context's error. */
+/* Waits for all work so far and makes what went wrong in it the context's error. */
+void reel__device_synchronise(reel_context *ctx);
+/* As synchronising, with bytes to take home. */
 void reel__device_download(reel_context *ctx, void *to, const void *from, size_t bytes);
 void reel__device_zero(reel_context *ctx, void *at, size_t bytes);
 

@@ -68,6 +68,11 @@ static cudaError_t acquire(reel__device *device) {
     return result;
 }
 
+int reel__device_count(void) {
+    int count = 0;
+    return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
 reel_status reel__device_open(reel__device **device, reel_error *error) {
     int count = 0;
     cudaError_t result = cudaGetDeviceCount(&count);
@@ -140,17 +145,23 @@ void reel__device_upload(reel_context *ctx, void *to, const void *from, size_t b
 }
 
 void reel__device_download(reel_context *ctx, void *to, const void *from, size_t bytes) {
+    if (succeeded(ctx, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, ctx->device->stream),
+                  "download"))
+        reel__device_synchronise(ctx);
+}
+
+void reel__device_synchronise(reel_context *ctx) {
     reel__device *const device = ctx->device;
-    if (succeeded(ctx, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, device->stream),
-                  "download") &&
-        succeeded(ctx,
-                  cudaMemcpyAsync(device->host_fault, device->fault, sizeof *device->fault,
-                                  cudaMemcpyDeviceToHost, device->stream),
-                  "download") &&
-        succeeded(ctx, cudaStreamSynchronize(device->stream), "a kernel before this download") &&
-        device->host_fault->raised) {
+    const size_t bytes = sizeof *device->fault;
+    if (!succeeded(
+            ctx,
+            cudaMemcpyAsync(device->host_fault, device->fault, bytes, cudaMemcpyDeviceToHost, device->stream),
+            "download") ||
+        !succeeded(ctx, cudaStreamSynchronize(device->stream), "a kernel before this point"))
+        return;
+    if (device->host_fault->raised) {
         reel__report_fault(ctx, device->host_fault);
-        reel__device_zero(ctx, device->fault, sizeof *device->fault);
+        reel__device_zero(ctx, device->fault, bytes);
     }
 }
 

@@ -1,6 +1,10 @@
 /* The device of a build without CUDA: there is none to open, and so nothing to do for one. */
 #include "device.h"
 
+int reel__device_count(void) {
+    return 0;
+}
+
 reel_status reel__device_open(reel__device **device, reel_error *error) {
     *device = NULL;
     return reel_fail(error, REEL_ERROR_DEVICE, "device: this build of reel has the CPU only");
@@ -24,6 +28,10 @@ void *reel__device_allocate(reel__device *device, size_t bytes) {
 void reel__device_release(reel__device *device, void *memory) {
     (void)device;
     (void)memory;
+}
+
+void reel__device_synchronise(reel_context *ctx) {
+    (void)ctx;
 }
 
 void reel__device_zero(reel_context *ctx, void *at, size_t bytes) {

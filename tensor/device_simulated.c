@@ -10,6 +10,10 @@ struct reel__device {
     reel__fault fault;
 };
 
+int reel__device_count(void) {
+    return 0; /* real ones */
+}
+
 reel_status reel__device_open(reel__device **device, reel_error *error) {
     *device = calloc(1, sizeof **device);
     return *device ? REEL_OK : reel_fail(error, REEL_ERROR_MEMORY, "device: no memory");
@@ -55,6 +59,10 @@ void reel__device_upload(reel_context *ctx, void *to, const void *from, size_t b
 
 void reel__device_download(reel_context *ctx, void *to, const void *from, size_t bytes) {
     memcpy(to, from, bytes);
+    reel__device_synchronise(ctx);
+}
+
+void reel__device_synchronise(reel_context *ctx) {
     reel__report_fault(ctx, &ctx->device->fault);
 }
 

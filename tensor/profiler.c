@@ -1,5 +1,6 @@
 /* The profile: where the time of a context's work goes. */
 #include "context.h"
+#include "device.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,8 @@ void reel__profile_add(reel_context *ctx, const char *op, bool backward, double 
     struct reel__profile *profile = ctx->profile;
     if (!profile || !profile->running)
         return;
+    if (ctx->device)
+        reel__device_synchronise(ctx); /* its time is the op's only when it has ended */
     const double now = seconds();
     reel_profile_row *row = row_of(profile, op, backward);
     row->calls++;

@@ -565,7 +565,7 @@ START_TEST(test_config_refuses_what_this_version_lacks_and_says_why) {
         {"", "eval_save_outputs=[predictions]",
          "argument 'eval_save_outputs=[predictions]': eval_save_outputs: expected inputs, labels, "
          "puzzle_identifiers, logits, preds, q_halt_logits, q_continue_logits or steps, got 'predictions'"},
-#ifndef REEL_HAVE_CUDA
+#ifndef REEL_CUDA_BACKEND
         {"device: cuda", NULL,
          "config.yaml:1: device: 'cuda' refused: this build has no CUDA; use device: cpu"},
 #endif

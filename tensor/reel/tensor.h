@@ -67,6 +67,10 @@ typedef enum reel_dtype { REEL_F64, REEL_F32, REEL_BF16, REEL_I32, REEL_U8, REEL
 /* Where memory lies and kernels run. */
 typedef enum reel_device { REEL_CPU, REEL_CUDA } reel_device;
 
+/* How many devices of a kind this build can use on this machine: 1 for the CPU, the NVIDIA GPUs that a driver
+ * shows for REEL_CUDA. A simulated GPU does not count: it has to be asked for by name. */
+REEL_API int reel_device_count(reel_device device);
+
 /* The upper half of an IEEE single. Arithmetic on it is done in float. */
 typedef struct reel_bf16 {
     uint16_t bits;
@@ -118,6 +122,10 @@ REEL_API const char *reel_context_isa(const reel_context *ctx); /* "portable", "
 REEL_API reel_device reel_context_device(const reel_context *ctx); /* of the options */
 REEL_API const char *reel_context_device_name(const reel_context *ctx); /* "CPU", "NVIDIA H100 80GB HBM3" */
 
+/* Ops on a GPU return before it has run them. This waits until it has, and says what went wrong by then; so
+ * does every call that brings values to the host. On the CPU there is nothing to wait for. */
+REEL_API reel_status reel_context_synchronise(reel_context *ctx);
+
 /* What a context's pool has handed out and what it has taken from the system. */
 typedef struct reel_memory {
     int64_t live_bytes;         /* in use by tensors now */
@@ -142,6 +150,8 @@ typedef struct reel_profile_row {
 } reel_profile_row;
 
 /* From start to stop all wall-clock time between one op's end and the next op's is the next op's. Starting
+ * again goes on adding. A GPU is waited for after every op. */
+
  * again goes on adding. Errors: MEMORY. */
 REEL_API reel_status reel_profile_start(reel_context *ctx);
 /* Stops adding; the rows stay. */
