@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 RUN_LIMIT_S = 1800
 RUNNERS = ("ours", "eager", "compiled")
 WORKS = ("training", "evaluation")
+ARCHS = ("mlp", "att")
 DTYPES = ("f32", "bf16")
 # What narrows the instructions or tunes the libraries of either side belongs beside the numbers.
 TELLING_VARIABLES = ("REEL_CPU_ISA", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "KMP_BLOCKTIME")
@@ -33,6 +34,7 @@ class Size:
     batch: dict  # per work
     steps: dict  # timed steps of a run, per work
     quick_steps: int
+    archs: tuple = ARCHS
 
 
 SMALL_STEPS = {"training": 20, "evaluation": 16}
@@ -59,6 +61,38 @@ SIZES = {
         3,
     ),
 }
+
+
+# What a GPU is for: the batch of the published runs.
+GPU_STEPS = {"training": 20, "evaluation": 20}
+GPU_SIZES = {
+    "sudoku": Size(
+        "the published Sudoku-Extreme model with its MLP, without puzzle embedding: hidden 512, sequence 81, H 3, L 6",
+        "--hidden 512 --heads 8 --seq 81 --puzzle_len 0 --H 3 --L 6 --round_width 256",
+        {"training": 768, "evaluation": 768},
+        GPU_STEPS,
+        3,
+        ("mlp",),
+    ),
+    "sudoku_att": Size(
+        "the published Sudoku-Extreme model with attention: hidden 512, sequence 81 + 16, H 3, L 6",
+        "--hidden 512 --heads 8 --seq 81 --puzzle_len 16 --H 3 --L 6 --round_width 256",
+        {"training": 768, "evaluation": 768},
+        GPU_STEPS,
+        3,
+        ("att",),
+    ),
+    "maze": Size(
+        "the published Maze-Hard and ARC model: hidden 512, sequence 900 + 16, H 3, L 4",
+        "--hidden 512 --heads 8 --seq 900 --puzzle_len 16 --H 3 --L 4 --round_width 256",
+        {"training": 96, "evaluation": 96},
+        GPU_STEPS,
+        3,
+        ("att",),
+    ),
+}
+SIZES_OF = {"cpu": SIZES, "cuda": GPU_SIZES}
+DTYPES_OF = {"cpu": DTYPES, "cuda": ("bf16",)}
 
 
 @dataclass(frozen=True)
@@ -100,6 +134,7 @@ class Session:
     load: float
     threads: int
     isa: str
+    device: str
     torch: str = None
     rounds_done: int = 0
     runs: dict = field(default_factory=dict)  # (Case, runner) -> Runs
@@ -131,8 +166,8 @@ def program(args, runner):
 
 
 def command(s, case, runner, steps):
-    size = SIZES[case.size]
-    words = program(s.args, runner) + size.options.split()
+    size = SIZES_OF[s.args.device][case.size]
+    words = program(s.args, runner) + size.options.split() + ["--device", s.args.device]
     words += ["--arch" if runner == "ours" else "--variant", case.arch, "--dtype", case.dtype, "--json"]
     words += ["--batch", str(size.batch[case.work]), "--steps", str(steps), "--threads", str(s.threads)]
     words += ["--forward-only"] if case.work == "evaluation" else []
@@ -141,14 +176,19 @@ def command(s, case, runner, steps):
 
 
 def steps_of(s, case):
-    size = SIZES[case.size]
+    size = SIZES_OF[s.args.device][case.size]
     return size.quick_steps if s.args.quick else size.steps[case.work]
+
+
+def peak_mib(s, report):
+    """Of the host's memory, or of the device's."""
+    return report["resident_peak_mib" if s.args.device == "cpu" else "device_peak_mib"]
 
 
 def measure_idle(s, case, runner, runs):
     report, runs.failure = execute(command(s, case, runner, 0))
     if report:
-        runs.idle_mib = report["resident_peak_mib"]
+        runs.idle_mib = peak_mib(s, report) if s.args.device == "cpu" else 0
         s.torch = report.get("torch", s.torch)
         s.step_gflop[case] = report.get("step_gflop", s.step_gflop.get(case))
 
@@ -163,14 +203,14 @@ def measure(s, case, runner):
     report, runs.failure = execute(command(s, case, runner, steps_of(s, case)))
     if report:
         runs.step_ms.append(report["step_ms"])
-        runs.peak_mib.append(report["resident_peak_mib"])
+        runs.peak_mib.append(peak_mib(s, report))
 
 
 def measure_roofs(s):
     """The best that either library's matrix product has shown in any round."""
     for dtype in s.args.dtypes:
         for runner in ("ours", "eager"):
-            options = ["--gemm-roof", "--dtype", dtype, "--threads", str(s.threads), "--json"]
+            options = ["--gemm-roof", "--dtype", dtype, "--threads", str(s.threads), "--device", s.args.device, "--json"]
             report, failure = execute(program(s.args, runner) + options)
             if report:
                 best = max(s.roofs.get((dtype, runner), 0), report["gemm_gflop_per_second"])
@@ -190,8 +230,8 @@ def measure_round(s, number):
 
 
 def cases(args):
-    return [Case(size, work, arch, dtype) for size in args.sizes for work in WORKS for arch in ("mlp", "att")
-            for dtype in args.dtypes]  # fmt: skip
+    return [Case(size, work, arch, dtype) for size in args.sizes for work in WORKS
+            for arch in SIZES_OF[args.device][size].archs for dtype in args.dtypes]  # fmt: skip
 
 
 def progress(line):
@@ -262,12 +302,21 @@ def commit():
         return "unknown"
 
 
+MEMORY_LINES = {
+    "cpu": (
+        "MiB is the peak resident size less that of the same command stopped before its first step; *lesser* is the",
+        "smaller of eager's and compiled's, and the compiler's own memory counts.",
+    ),
+    "cuda": ("MiB is what was taken from the device; *lesser* is the smaller of eager's and compiled's.",),
+}
+
+
 def heading(s):
     roof = lambda dtype, runner: shown(s.roofs.get((dtype, runner)), "{:.0f}")
     roofs = [f"{dtype} {roof(dtype, 'ours')} by ours, {roof(dtype, 'eager')} by PyTorch" for dtype in s.args.dtypes]
     variables = [f"{name}={os.environ[name]}" for name in TELLING_VARIABLES if name in os.environ]
     return [
-        "# Reel against PyTorch on the CPU",
+        f"# Reel against PyTorch on {'the CPU' if s.args.device == 'cpu' else s.device}",
         "",
         f"- {s.started:%Y-%m-%d %H:%M}, Reel {commit()}, PyTorch {s.torch}, Python {platform.python_version()}",
         f"- {cpu_model()}, {os.cpu_count()} cores, {s.threads} threads, {s.isa}; load {s.load:.1f} at the start",
@@ -277,17 +326,16 @@ def heading(s):
         "",
         "A step is one supervision step: of training (gradients, AdamAtan2, moving average) or of an evaluation",
         "(no gradient). Times are medians over the rounds of each run's median step; *spread* is the widest",
-        "(max - min) / median of the three. *better* is the faster of eager and compiled. MiB is the peak resident",
-        "size less that of the same command stopped before its first step; *lesser* is the smaller of eager's and",
-        "compiled's, and the compiler's own memory counts.",
+        "(max - min) / median of the three. *better* is the faster of eager and compiled.",
+        *MEMORY_LINES[s.args.device],
     ]
 
 
 def report(s):
     lines = heading(s)
     for size in s.args.sizes:
-        batch = SIZES[size].batch
-        lines += ["", f"## {size}", "", f"{SIZES[size].summary}; batch {batch['training']} in training, "
+        batch = SIZES_OF[s.args.device][size].batch
+        lines += ["", f"## {size}", "", f"{SIZES_OF[s.args.device][size].summary}; batch {batch['training']} in training, "
                   f"{batch['evaluation']} in evaluation.", ""]  # fmt: skip
         lines += table([row(s, case) for case in cases(s.args) if case.size == size])
     failures = [f"- {case} {runner}: {runs.failure}" for (case, runner), runs in s.runs.items() if runs.failure]
@@ -296,12 +344,12 @@ def report(s):
 
 def result_path(s):
     """Partial runs do not overwrite whole ones, nor do runs held back on purpose."""
-    model = re.sub(r"[^a-z0-9]+", "_", cpu_model().lower()).strip("_")
+    model = re.sub(r"[^a-z0-9]+", "_", (cpu_model() if s.args.device == "cpu" else s.device).lower()).strip("_")
     parts = [s.args.device, model, f"{s.started:%Y-%m-%d}"]
     parts += [os.environ["REEL_CPU_ISA"]] if "REEL_CPU_ISA" in os.environ else []
     parts += [f"{s.threads}threads"] if s.args.threads else []
-    parts += s.args.sizes if len(s.args.sizes) < len(SIZES) else []
-    parts += s.args.dtypes if len(s.args.dtypes) < len(DTYPES) else []
+    parts += s.args.sizes if len(s.args.sizes) < len(SIZES_OF[s.args.device]) else []
+    parts += s.args.dtypes if len(s.args.dtypes) < len(DTYPES_OF[s.args.device]) else []
     parts += ["quick"] if s.args.quick else []
     return HERE / "results" / ("_".join(parts) + ".md")
 
@@ -314,11 +362,18 @@ def arguments():
     p.add_argument("--bench-step", required="--help" not in sys.argv, metavar="FILE", help=argparse.SUPPRESS)
     p.add_argument("--quick", action="store_true", help="one round of few steps, to see that everything runs")
     p.add_argument("--rounds", type=int, metavar="N", help="how often everybody has a turn (3; quick: 1)")
-    p.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="which models (all)")
-    p.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES), help="which dtypes (both)")
+    p.add_argument("--sizes", nargs="+", metavar="NAME", help="which models (all): "
+                   + "; ".join(f"with --device {d} {', '.join(sizes)}" for d, sizes in SIZES_OF.items()))  # fmt: skip
+    p.add_argument("--dtypes", nargs="+", choices=DTYPES, help="which dtypes (both; on cuda bf16)")
     p.add_argument("--threads", type=int, metavar="N", help="of either side (what Reel takes by itself)")
-    p.add_argument("--device", choices=("cpu",), default="cpu")
+    p.add_argument("--device", choices=SIZES_OF, default="cpu")
     args = p.parse_args()
+    known = SIZES_OF[args.device]
+    args.sizes = args.sizes or list(known)
+    args.dtypes = args.dtypes or list(DTYPES_OF[args.device])
+    for size in args.sizes:
+        if size not in known:
+            p.error(f"--sizes: with --device {args.device} there are {', '.join(known)}, not {size}")
     if args.rounds is None:
         args.rounds = 1 if args.quick else 3
     if args.rounds < 1:
@@ -328,12 +383,13 @@ def arguments():
 
 def begin(args):
     """Asks bench_step for the threads and instructions that it takes by itself."""
-    options = ["--hidden", "8", "--heads", "1", "--batch", "1", "--steps", "0", "--json"]
+    options = ["--hidden", "8", "--heads", "1", "--batch", "1", "--steps", "0", "--device", args.device, "--json"]
     options += ["--threads", str(args.threads)] if args.threads else []
     told, failure = execute([args.bench_step] + options)
     if failure:
         sys.exit(f"{args.bench_step}: {failure}")
-    return Session(args, datetime.datetime.now(), os.getloadavg()[0], told["threads"], told["isa"])
+    return Session(args, datetime.datetime.now(), os.getloadavg()[0], told["threads"], told["isa"],
+                   told["device"])  # fmt: skip
 
 
 def main():

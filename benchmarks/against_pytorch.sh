@@ -1,7 +1,7 @@
 #!/bin/sh
 # Measures Reel against PyTorch, eager and compiled, in turns on this machine.
 #
-#   sh benchmarks/against_pytorch.sh [--quick] [--rounds N] [--sizes NAME ...] [--threads N] [--device cpu]
+#   sh benchmarks/against_pytorch.sh [--quick] [--rounds N] [--sizes NAME ...] [--threads N] [--device cpu|cuda]
 #   PYTHON=python3 sh benchmarks/against_pytorch.sh      where PyTorch is installed and nothing is fetched
 #
 # Builds bench_step into build/ (BUILD=DIR names another place), makes a Python environment with PyTorch in

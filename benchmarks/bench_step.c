@@ -69,7 +69,7 @@ static const struct argp_option options[] = {
     {"heads", HEADS, "N", 0, "attention heads (8)", 0},
     {"batch", BATCH, "N", 0, "rows (16)", 0},
     {"seq", SEQ, "N", 0, "puzzle tokens (81)", 0},
-    {"puzzle_len", PUZZLE_LEN, "N", 0, "puzzle embedding tokens (16)", 0},
+    {"puzzle_len", PUZZLE_LEN, "N", 0, "puzzle embedding tokens (16); 0: no puzzle embedding", 0},
     {"H", H_CYCLES, "N", 0, "H_cycles (3)", 0},
     {"L", L_CYCLES, "N", 0, "L_cycles (6)", 0},
     {"round_width", ROUND_WIDTH, "N", 0, "inner widths are multiples of it (256)", 0},
@@ -128,7 +128,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     settings *const s = state->input;
     int64_t *const size = size_of(s, key);
     if (size) {
-        *size = timing_whole(state, text, 1);
+        *size = timing_whole(state, text, key == PUZZLE_LEN ? 0 : 1);
         return 0;
     }
     switch (key) {
@@ -169,7 +169,7 @@ static settings settings_from(int argc, char **argv) {
     s.model.vocab_size = 11;
     const struct argp argp = {.options = options, .parser = parse, .doc = "Times a step of TRM."};
     argp_parse(&argp, argc, argv, 0, NULL, &s);
-    s.model.puzzle_emb_ndim = s.model.hidden_size;
+    s.model.puzzle_emb_ndim = s.model.puzzle_emb_len > 0 ? s.model.hidden_size : 0;
     return s;
 }
 
@@ -283,7 +283,7 @@ static double timed_step(bench *b) {
  * through the last of the H_cycles recursions. */
 static double step_flop(const settings *s) {
     const reel_model_config *const c = &s->model;
-    const double T = (double)(c->puzzle_emb_len + c->seq_len), D = (double)c->hidden_size,
+    const double T = (double)(reel_model_config_puzzle_tokens(c) + c->seq_len), D = (double)c->hidden_size,
                  tokens = (double)s->batch * T;
     const double inner = (double)reel_swiglu_width(c->hidden_size, c->expansion, c->round_width);
     const double inner_t = (double)reel_swiglu_width((int64_t)T, c->expansion, c->round_width);
@@ -376,6 +376,8 @@ static void report_model(const settings *s, const bench *b, const measured *m) {
     add_number(report, "gflop_per_second", 1e-9 * flop / m->median);
     add_number(report, "tape_mib", (double)b->tape_bytes / 0x1p20);
     add_number(report, "pool_peak_mib", (double)reel_memory_of(b->ctx).peak_bytes / 0x1p20);
+    if (s->device == REEL_CUDA) /* what the pool holds of the device, in use or not */
+        add_number(report, "device_peak_mib", (double)reel_memory_of(b->ctx).reserved_bytes / 0x1p20);
     add_number(report, "resident_peak_mib", resident_peak_mib());
     add_number(report, "system_allocations", (double)m->system_allocations);
     add_number(report, "minor_faults_per_step", m->minor_faults_per_step);
