@@ -5,6 +5,7 @@
 #include "gemm_bf16.h"
 #include "kernels.h"
 #include "loop.h"
+#include "product_plan.h"
 
 #include <string.h>
 
@@ -13,56 +14,15 @@ enum { LAST_M = 1, LAST_N = 2, ACCUMULATE = 4, BF16_PLANS = 8 };
 enum { PAGE = 4096 };
 
 typedef struct product {
-    reel_dtype dtype, c_dtype; /* f64 or f32; or bf16, with c in f32 or bf16 */
-    int64_t m, n, k;
-    int64_t a_row, a_column, b_row, b_column, c_row;
-    int batch_axes; /* that c has */
-    int64_t batch[REEL_MAX_RANK], a_batch[REEL_MAX_RANK], b_batch[REEL_MAX_RANK], c_batch[REEL_MAX_RANK];
-    int sum_axes; /* that c does not have: summed over */
-    int64_t sum[REEL_MAX_RANK], a_sum[REEL_MAX_RANK], b_sum[REEL_MAX_RANK];
+    reel__product whole;
     int64_t tile_m, tile_n, tiles_m, tiles_n;
     int64_t terms, slices; /* of the sum */
-    const char *a, *b;
-    char *c;
-    char *partial; /* the sums of all slices but the first, row-major */
-    bool accumulate;
+    char *partial;         /* the sums of all slices but the first, row-major */
     const reel_context *ctx;
     const reel__bf16_plan *plans[BF16_PLANS]; /* for bf16 alone */
     char *scratch;
     size_t scratch_bytes; /* per thread */
 } product;
-
-/* Takes one leading axis into the plan: into m or k where memory allows one longer product, else as a loop.
- */
-static void add_axis(product *p, int64_t size, int64_t a, int64_t b, int64_t c) {
-    if (size == 1)
-        return;
-    const bool into_m =
-        b == 0 && a == p->a_row * p->m && c == p->c_row * p->m && p->batch_axes + p->sum_axes == 0;
-    const bool into_k =
-        c == 0 && a == p->a_column * p->k && b == p->b_row * p->k && p->batch_axes + p->sum_axes == 0;
-    if (into_m) {
-        p->m *= size;
-    } else if (into_k) {
-        p->k *= size;
-    } else if (c == 0) {
-        p->sum[p->sum_axes] = size;
-        p->a_sum[p->sum_axes] = a;
-        p->b_sum[p->sum_axes++] = b;
-    } else {
-        p->batch[p->batch_axes] = size;
-        p->a_batch[p->batch_axes] = a;
-        p->b_batch[p->batch_axes] = b;
-        p->c_batch[p->batch_axes++] = c;
-    }
-}
-
-static int64_t volume(int axes, const int64_t *size) {
-    int64_t n = 1;
-    for (int i = 0; i < axes; i++)
-        n *= size[i];
-    return n;
-}
 
 /* Cuts an axis into twice as many tiles, of a multiple of `unit`. */
 static void halve(int64_t size, int64_t unit, int64_t *tile, int64_t *tiles) {
@@ -73,42 +33,34 @@ static void halve(int64_t size, int64_t unit, int64_t *tile, int64_t *tiles) {
 /* Tiles large enough for the BLAS to reach its speed, and enough of them for the threads of a large machine;
  * in powers of two where possible, since threads are. */
 static void choose_tiles(product *p) {
+    const reel__product *const whole = &p->whole;
     enum { LARGEST_M = 512, LARGEST_N = 1024, SMALLEST = 96, WANTED = 16, UNIT_N = 16 };
-    const int64_t unit_m = p->dtype == REEL_BF16 ? 4 : 16; /* rows that the BLAS takes at once */
-    const int64_t batches = volume(p->batch_axes, p->batch);
-    p->terms = volume(p->sum_axes, p->sum);
-    p->tile_m = p->m;
-    p->tile_n = p->n;
+    const int64_t unit_m = whole->dtype == REEL_BF16 ? 4 : 16; /* rows that the BLAS takes at once */
+    const int64_t batches = reel__volume(whole->batch_axes, whole->batch);
+    p->terms = reel__volume(whole->sum_axes, whole->sum);
+    p->tile_m = whole->m;
+    p->tile_n = whole->n;
     p->tiles_m = p->tiles_n = p->slices = 1;
     while (p->tile_m > LARGEST_M)
-        halve(p->m, unit_m, &p->tile_m, &p->tiles_m);
+        halve(whole->m, unit_m, &p->tile_m, &p->tiles_m);
     while (p->tile_n > LARGEST_N)
-        halve(p->n, UNIT_N, &p->tile_n, &p->tiles_n);
+        halve(whole->n, UNIT_N, &p->tile_n, &p->tiles_n);
     while (batches * p->tiles_m * p->tiles_n < WANTED) {
         if (p->tile_m >= p->tile_n && p->tile_m >= 2 * SMALLEST)
-            halve(p->m, unit_m, &p->tile_m, &p->tiles_m);
+            halve(whole->m, unit_m, &p->tile_m, &p->tiles_m);
         else if (p->tile_n >= 2 * SMALLEST)
-            halve(p->n, UNIT_N, &p->tile_n, &p->tiles_n);
+            halve(whole->n, UNIT_N, &p->tile_n, &p->tiles_n);
         else
             break;
     }
-    if (p->batch_axes == 0 && p->c_dtype != REEL_BF16)
+    if (whole->batch_axes == 0 && whole->c_dtype != REEL_BF16)
         p->slices = WANTED / (p->tiles_m * p->tiles_n);
     p->slices = p->slices < 1 ? 1 : p->slices < p->terms ? p->slices : p->terms;
 }
 
 /* What one slice's sum takes; there are slices only where c is one matrix. */
 static int64_t slice_bytes(const product *p) {
-    return p->m * p->n * (int64_t)reel_dtype_bytes(p->c_dtype);
-}
-
-static int64_t offset_of(int64_t index, int axes, const int64_t *size, const int64_t *stride) {
-    int64_t offset = 0;
-    for (int i = 0; i < axes; i++) {
-        offset += index % size[i] * stride[i];
-        index /= size[i];
-    }
-    return offset;
+    return p->whole.m * p->whole.n * (int64_t)reel_dtype_bytes(p->whole.c_dtype);
 }
 
 typedef struct tile {
@@ -119,40 +71,43 @@ typedef struct tile {
 } tile;
 
 static tile tile_of(const product *p, int64_t index) {
+    const reel__product *const whole = &p->whole;
     const int64_t slice = index % p->slices, column = index / p->slices % p->tiles_n * p->tile_n;
     const int64_t row = index / p->slices / p->tiles_n % p->tiles_m * p->tile_m;
     const int64_t batch = index / p->slices / p->tiles_n / p->tiles_m;
-    const int64_t c_at = row * p->c_row + column + offset_of(batch, p->batch_axes, p->batch, p->c_batch);
+    const int64_t c_at =
+        row * whole->c_row + column + reel__offset(batch, whole->batch_axes, whole->batch, whole->c_batch);
     return (tile){
-        .m = p->m - row < p->tile_m ? p->m - row : p->tile_m,
-        .n = p->n - column < p->tile_n ? p->n - column : p->tile_n,
-        .a = row * p->a_row + offset_of(batch, p->batch_axes, p->batch, p->a_batch),
-        .b = column * p->b_column + offset_of(batch, p->batch_axes, p->batch, p->b_batch),
-        .c = (slice == 0 ? p->c : p->partial + (slice - 1) * slice_bytes(p)) +
-             c_at * (int64_t)reel_dtype_bytes(p->c_dtype),
+        .m = whole->m - row < p->tile_m ? whole->m - row : p->tile_m,
+        .n = whole->n - column < p->tile_n ? whole->n - column : p->tile_n,
+        .a = row * whole->a_row + reel__offset(batch, whole->batch_axes, whole->batch, whole->a_batch),
+        .b = column * whole->b_column + reel__offset(batch, whole->batch_axes, whole->batch, whole->b_batch),
+        .c = (slice == 0 ? whole->c : p->partial + (slice - 1) * slice_bytes(p)) +
+             c_at * (int64_t)reel_dtype_bytes(whole->c_dtype),
         .first = p->terms * slice / p->slices,
         .end = p->terms * (slice + 1) / p->slices,
-        .accumulate = slice == 0 && p->accumulate,
+        .accumulate = slice == 0 && whole->accumulate,
     };
 }
 
 static void compute_tile(const product *p, const tile *t) {
-    const int64_t element = (int64_t)reel_dtype_bytes(p->dtype);
+    const reel__product *const whole = &p->whole;
+    const int64_t element = (int64_t)reel_dtype_bytes(whole->dtype);
     const int place = (t->m < p->tile_m ? LAST_M : 0) | (t->n < p->tile_n ? LAST_N : 0);
     for (int64_t term = t->first; term < t->end; term++) {
-        const int64_t a_term = t->a + offset_of(term, p->sum_axes, p->sum, p->a_sum);
-        const int64_t b_term = t->b + offset_of(term, p->sum_axes, p->sum, p->b_sum);
-        const reel__matrix a = {p->a + element * a_term, p->a_row, p->a_column};
-        const reel__matrix b = {p->b + element * b_term, p->b_row, p->b_column};
+        const int64_t a_term = t->a + reel__offset(term, whole->sum_axes, whole->sum, whole->a_sum);
+        const int64_t b_term = t->b + reel__offset(term, whole->sum_axes, whole->sum, whole->b_sum);
+        const reel__matrix a = {whole->a + element * a_term, whole->a_row, whole->a_column};
+        const reel__matrix b = {whole->b + element * b_term, whole->b_row, whole->b_column};
         const bool accumulate = t->accumulate || term > t->first;
         void *const c = t->c;
-        if (p->dtype == REEL_F64)
-            reel__gemm_f64(t->m, t->n, p->k, 1, a, b, c, p->c_row, accumulate);
-        else if (p->dtype == REEL_BF16)
+        if (whole->dtype == REEL_F64)
+            reel__gemm_f64(t->m, t->n, whole->k, 1, a, b, c, whole->c_row, accumulate);
+        else if (whole->dtype == REEL_BF16)
             reel__gemm_bf16(p->ctx, p->plans[place | (accumulate ? ACCUMULATE : 0)], a.data, b.data, c,
                             p->scratch + (size_t)reel__thread_index() * p->scratch_bytes);
         else
-            reel__gemm_f32(t->m, t->n, p->k, 1, a, b, c, p->c_row, accumulate);
+            reel__gemm_f32(t->m, t->n, whole->k, 1, a, b, c, whole->c_row, accumulate);
     }
 }
 
@@ -168,45 +123,27 @@ static void add_slices(int64_t begin, int64_t end, void *arg) {
     const product *p = arg;
     for (int64_t slice = 1; slice < p->slices; slice++) {
         const char *from = p->partial + (slice - 1) * slice_bytes(p);
-        if (p->c_dtype == REEL_F64)
+        if (p->whole.c_dtype == REEL_F64)
             for (int64_t i = begin; i < end; i++)
-                ((double *)(void *)p->c)[i] += ((const double *)(const void *)from)[i];
+                ((double *)(void *)p->whole.c)[i] += ((const double *)(const void *)from)[i];
         else
             for (int64_t i = begin; i < end; i++)
-                ((float *)(void *)p->c)[i] += ((const float *)(const void *)from)[i];
+                ((float *)(void *)p->whole.c)[i] += ((const float *)(const void *)from)[i];
     }
 }
 
 /* The product as tiles, none of them computed. */
 static product plan(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, const reel_tensor *c,
                     bool accumulate) {
-    const int last = c->rank - 1;
-    product p = {
-        .dtype = a->dtype,
-        .c_dtype = c->dtype,
-        .m = c->shape[last - 1],
-        .n = c->shape[last],
-        .k = a->shape[last],
-        .a_row = a->stride[last - 1],
-        .a_column = a->stride[last],
-        .b_row = b->stride[last - 1],
-        .b_column = b->stride[last],
-        .c_row = c->shape[last], /* row-major, whatever the stride of a single row says */
-        .a = a->data,
-        .b = b->data,
-        .c = c->data,
-        .accumulate = accumulate,
-        .ctx = ctx,
-    };
-    for (int i = last - 2; i >= 0; i--)
-        add_axis(&p, c->shape[i], a->stride[i], b->stride[i], c->stride[i]);
+    product p = {.whole = reel__product_of(a, b, c, accumulate), .ctx = ctx};
     choose_tiles(&p);
     return p;
 }
 
 static void run(reel_context *ctx, product *p) {
     enum { ELEMENTS = 1 << 12 };
-    const int64_t tiles = volume(p->batch_axes, p->batch) * p->tiles_m * p->tiles_n * p->slices;
+    const int64_t tiles =
+        reel__volume(p->whole.batch_axes, p->whole.batch) * p->tiles_m * p->tiles_n * p->slices;
     reel__storage *partial = NULL;
     if (p->slices > 1) {
         const size_t bytes = (size_t)((p->slices - 1) * slice_bytes(p));
@@ -220,7 +157,7 @@ static void run(reel_context *ctx, product *p) {
     reel__parallel_for(ctx, tiles, 1, compute_tiles, p);
     if (!partial)
         return;
-    reel__parallel_for(ctx, p->m * p->n, ELEMENTS, add_slices, p);
+    reel__parallel_for(ctx, p->whole.m * p->whole.n, ELEMENTS, add_slices, p);
     reel__storage_release(ctx, partial);
 }
 
@@ -282,17 +219,19 @@ static void multiply_by_f32(reel_context *ctx, const reel_tensor *a, const reel_
 
 /* Finds the plans of all tiles and scratch memory for the threads; NULL with the error kept. */
 static reel__storage *prepare_bf16(reel_context *ctx, product *p) {
-    reel__bf16_shape shapes[BF16_PLANS], shape = {.k = p->k, .c_row = p->c_row};
+    const reel__product *const whole = &p->whole;
+    reel__bf16_shape shapes[BF16_PLANS], shape = {.k = whole->k, .c_row = whole->c_row};
     const reel__bf16_plan *plans[BF16_PLANS];
     int index[BF16_PLANS], count = 0;
-    shape.c_is_f32 = p->c_dtype == REEL_F32;
-    reel__blas_strides(p->m, p->k, p->a_row, p->a_column, &shape.a_row, &shape.a_column);
-    reel__blas_strides(p->k, p->n, p->b_row, p->b_column, &shape.b_row, &shape.b_column);
+    shape.c_is_f32 = whole->c_dtype == REEL_F32;
+    reel__blas_strides(whole->m, whole->k, whole->a_row, whole->a_column, &shape.a_row, &shape.a_column);
+    reel__blas_strides(whole->k, whole->n, whole->b_row, whole->b_column, &shape.b_row, &shape.b_column);
     for (int i = 0; i < BF16_PLANS; i++) {
-        shape.m = i & LAST_M ? p->m - (p->tiles_m - 1) * p->tile_m : p->tile_m;
-        shape.n = i & LAST_N ? p->n - (p->tiles_n - 1) * p->tile_n : p->tile_n;
+        shape.m = i & LAST_M ? whole->m - (p->tiles_m - 1) * p->tile_m : p->tile_m;
+        shape.n = i & LAST_N ? whole->n - (p->tiles_n - 1) * p->tile_n : p->tile_n;
         shape.accumulate = (i & ACCUMULATE) != 0;
-        const bool used = shape.accumulate ? p->accumulate || p->terms > 1 : !p->accumulate || p->slices > 1;
+        const bool used =
+            shape.accumulate ? whole->accumulate || p->terms > 1 : !whole->accumulate || p->slices > 1;
         if (!used)
             continue;
         shapes[count] = shape;
@@ -319,7 +258,7 @@ static reel__storage *prepare_bf16(reel_context *ctx, product *p) {
 static void multiply_bf16(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
                           bool accumulate) {
     product p = plan(ctx, a, b, c, accumulate);
-    if (!reel__bf16_ready(ctx) || (p.sum_axes > 0 && c->dtype == REEL_BF16)) {
+    if (!reel__bf16_ready(ctx) || (p.whole.sum_axes > 0 && c->dtype == REEL_BF16)) {
         multiply_by_f32(ctx, a, b, c, accumulate);
         return;
     }
