@@ -104,6 +104,10 @@ static void prepare_onednn(const reel_context *ctx) {
 #endif
 
 bool reel__blas_prepare(reel_context *ctx, const char *op) {
+#ifndef REEL_CUDA_SIMULATED /* whose products are the BLAS's too */
+    if (ctx->device)
+        return true;
+#endif
     /* OpenBLAS maps 128 MiB for each thread, and tries for ever where it cannot. */
     const size_t mib = 1 << 20, room_mib = 64 + 128 * (size_t)ctx->threads;
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;

@@ -14,7 +14,7 @@ typedef struct reel__matrix {
 } reel__matrix;
 
 /* Sets the libraries up, once in a process. False, with the error kept, where their buffers find no memory.
- * To be called by an op before its kernel uses what follows. */
+ * To be called by an op before its kernel uses what follows. A GPU needs none of it. */
 bool reel__blas_prepare(reel_context *ctx, const char *op);
 
 /* Where the build has oneDNN, which asks OpenMP how many threads to use, when it writes code and when it runs

@@ -111,6 +111,8 @@ void reel_context_free(reel_context *ctx) {
         ctx->tape_free(ctx);
     if (ctx->bf16_store)
         ctx->bf16_store_free(ctx);
+    if (ctx->gemm_store)
+        ctx->gemm_store_free(ctx);
     for (reel__tensor *t = ctx->owned; t; t = t->next)
         t->cast = t->grad = NULL; /* these are owned too: the loop below finds each in the list once */
     while (ctx->owned)

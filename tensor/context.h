@@ -82,6 +82,8 @@ struct reel_context {
     void (*tape_free)(reel_context *ctx);
     struct reel__bf16_store *bf16_store; /* made and freed by ops through bf16_store_free */
     void (*bf16_store_free)(reel_context *ctx);
+    struct reel__gemm_store *gemm_store; /* likewise, for a GPU */
+    void (*gemm_store_free)(reel_context *ctx);
     struct reel__profile *profile; /* NULL until the first start */
 };
 

@@ -1,0 +1,84 @@
+/* Matrix products of the simulated GPU, by the host's BLAS.
+ *
+ * All elements are read and written here, one by one, so that the sanitizers see an access outside of a
+ * matrix, which they cannot inside the BLAS. */
+#include "bf16.h"
+#include "blas.h"
+#include "gemm.h"
+
+/* Element i of a matrix, and its replacement. */
+static double get(const void *matrix, int64_t dtype, int64_t i) {
+    return dtype == REEL_F64   ? ((const double *)matrix)[i]
+           : dtype == REEL_F32 ? (double)((const float *)matrix)[i]
+                               : (double)reel__from_bf16(((const reel_bf16 *)matrix)[i]);
+}
+
+static void set(void *matrix, int64_t dtype, int64_t i, double value) {
+    if (dtype == REEL_F64)
+        ((double *)matrix)[i] = value;
+    else if (dtype == REEL_F32)
+        ((float *)matrix)[i] = (float)value;
+    else
+        ((reel_bf16 *)matrix)[i] = reel__to_bf16((float)value);
+}
+
+/* Between a matrix and a row-major one of the type that sums are formed in. */
+typedef struct strides {
+    int64_t row, column;
+} strides;
+
+static void pack(void *to, int64_t wide, int64_t rows, int64_t columns, const void *from, int64_t dtype,
+                 strides s) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            set(to, wide, i * columns + j, get(from, dtype, i * s.row + j * s.column));
+}
+
+static void unpack(const void *from, int64_t wide, int64_t rows, int64_t columns, void *to, int64_t dtype,
+                   strides s) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            set(to, dtype, i * s.row + j * s.column, get(from, wide, i * columns + j));
+}
+
+/* One entry of the batch; a, b and c are scratch of the type of the sums. */
+static void multiply(const reel__gemm_shape *s, const void *from_a, const void *from_b, void *to_c, char *a,
+                     char *b, char *c) {
+    const int64_t wide = reel__wide((reel_dtype)s->dtype);
+    const strides a_strides = {s->a_row, s->a_column}, b_strides = {s->b_row, s->b_column};
+    const strides c_strides = {s->c_row, 1};
+    const reel__matrix left = {a, s->k, 1}, right = {b, s->n, 1};
+    pack(a, wide, s->m, s->k, from_a, s->dtype, a_strides);
+    pack(b, wide, s->k, s->n, from_b, s->dtype, b_strides);
+    if (s->accumulate)
+        pack(c, wide, s->m, s->n, to_c, s->c_dtype, c_strides);
+    if (wide == REEL_F64)
+        reel__gemm_f64(s->m, s->n, s->k, 1, left, right, (double *)(void *)c, s->n, s->accumulate);
+    else
+        reel__gemm_f32(s->m, s->n, s->k, 1, left, right, (float *)(void *)c, s->n, s->accumulate);
+    unpack(c, wide, s->m, s->n, to_c, s->c_dtype, c_strides);
+}
+
+void reel__gemm(reel_context *ctx, const char *op, const reel__gemm_shape *s, const void *a, const void *b,
+                void *c) {
+    const int64_t element = (int64_t)reel_dtype_bytes((reel_dtype)s->dtype);
+    const int64_t c_element = (int64_t)reel_dtype_bytes((reel_dtype)s->c_dtype);
+    const int64_t wide = (int64_t)reel_dtype_bytes(reel__wide((reel_dtype)s->dtype));
+    if (!reel__blas_readable(s->m, s->k, s->a_row, s->a_column) ||
+        !reel__blas_readable(s->k, s->n, s->b_row, s->b_column)) {
+        reel__error(ctx, REEL_ERROR_DEVICE, op, "cuBLASLt would not read a factor with these strides");
+        return;
+    }
+    reel__storage *const scratch =
+        reel__storage_new(ctx, (size_t)((s->m * s->k + s->k * s->n + s->m * s->n) * wide));
+    if (!scratch) {
+        reel__error(ctx, REEL_ERROR_MEMORY, op, "no memory for a product of the simulator");
+        return;
+    }
+    char *const a_wide = scratch->data, *const b_wide = a_wide + s->m * s->k * wide;
+    char *const c_wide = b_wide + s->k * s->n * wide;
+    for (int64_t e = 0; e < s->batches; e++)
+        multiply(s, (const char *)a + e * s->a_batch * element, (const char *)b + e * s->b_batch * element,
+                 (char *)c + e * s->c_batch * c_element, a_wide, b_wide, c_wide);
+    reel__storage_release(ctx, scratch);
+}
