@@ -159,7 +159,7 @@ reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, 
     if (axis < 0 || !check_gated_mlp(ctx, op, x, up, down, axis))
         return ctx->void_tensor;
     const bool empty = reel_elements(x) == 0 || reel_elements(up) == 0 || reel_elements(down) == 0;
-    const bool fused = x->dtype != REEL_BF16 || reel__bf16_ready(ctx);
+    const bool fused = ctx->device || x->dtype != REEL_BF16 || reel__bf16_ready(ctx);
     if (!fused || empty || reel__records(ctx, (reel_tensor *[]){x, up, down}, 3))
         return gated_mlp_in_two(ctx, x, up, down, axis);
     if (!reel__blas_prepare(ctx, op))

@@ -17,7 +17,7 @@ typedef struct reel__bf16_shape {
 
 typedef struct reel__bf16_plan reel__bf16_plan;
 
-/* Whether products of bf16 are computed here. Where not, they go by way of f32. */
+/* Whether a CPU context computes products of bf16 here. Where not, they go by way of f32. */
 bool reel__bf16_ready(const reel_context *ctx);
 
 /* The plans of n shapes; they live until the next call. False, with the error kept, when memory is short. */

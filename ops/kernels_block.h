@@ -23,7 +23,7 @@ REEL_KERNEL(norm_parameters_backward,
             (const reel_context *ctx, const reel_tensor *x, const reel_tensor *mean, const reel_tensor *r,
              const reel_tensor *dy, int axis, reel_tensor *dweight, reel_tensor *dbias))
 
-/* y = silu(g) u, g and u the halves of x along the axis; x and dy any */
+/* y = silu(g) u, g and u the halves of x along the axis; x and dy any; on a GPU y any, also over g */
 REEL_KERNEL(swiglu, (const reel_context *ctx, const reel_tensor *x, int axis, reel_tensor *y))
 REEL_KERNEL(swiglu_backward, (const reel_context *ctx, const reel_tensor *x, int axis, const reel_tensor *dy,
                               reel_tensor *dx, int accumulate))
@@ -32,8 +32,8 @@ REEL_KERNEL(swiglu_again_backward, (const reel_context *ctx, const reel_tensor *
                                     reel_tensor *dx, int accumulate))
 
 /* y = down swiglu(up x) along an axis, the last or the second to last, block by block, so that what is
- * between the two products stays in a core's cache. x row-major, up [2 in, x's size] and down [out, in]
- * row-major; bf16 only where reel__bf16_ready. Takes scratch memory. */
+ * between the two products stays in a core's cache, or a GPU's. x row-major, up [2 in, x's size] and down
+ * [out, in] row-major; on the CPU bf16 only where reel__bf16_ready. Takes scratch memory. */
 REEL_KERNEL(gated_mlp, (reel_context * ctx, const reel_tensor *x, const reel_tensor *up,
                         const reel_tensor *down, int axis, reel_tensor *y))
 

@@ -53,12 +53,24 @@ template <int OPERANDS> static reel__walk<OPERANDS> reel__walk_of(const reel_ten
     return w;
 }
 
-/* Whether packs can be read and written at index 0, 8, 16 ... of every operand. */
+/* Whether packs can be read and written at index 0, 8, 16 ...: along the innermost axis every operand lies in
+ * one piece, and that axis is whole packs long unless it is the only one. */
 template <int OPERANDS> static bool reel__is_packed(const reel__walk<OPERANDS> &w) {
-    for (int k = 0; k < OPERANDS; k++)
-        if (w.rank > 1 || (w.rank == 1 && w.stride[k][0] != 1) || (uintptr_t)w.data[k] % 16 != 0)
+    if (w.rank > 1 && w.shape[0] % REEL__PACK != 0)
+        return false;
+    for (int k = 0; k < OPERANDS; k++) {
+        if ((uintptr_t)w.data[k] % 16 != 0 || (w.rank > 0 && w.stride[k][0] != 1))
             return false;
+        for (int axis = 1; axis < w.rank; axis++)
+            if (w.stride[k][axis] % REEL__PACK != 0)
+                return false;
+    }
     return true;
+}
+
+/* a / b for a >= 0, b > 0; in 32 bits, where a GPU is several times as fast, if they hold both. */
+REEL_DEVICE int64_t reel__quotient(int64_t a, int64_t b) {
+    return (a | b) >> 32 == 0 ? (int64_t)((uint32_t)a / (uint32_t)b) : a / b;
 }
 
 /* The offsets of element `index`, in elements. */
@@ -67,10 +79,10 @@ REEL_DEVICE void reel__offsets(const reel__walk<OPERANDS> &w, int64_t index, int
     for (int k = 0; k < OPERANDS; k++)
         offset[k] = 0;
     for (int axis = 0; axis < w.rank; axis++) {
-        const int64_t at = index % w.shape[axis];
-        index /= w.shape[axis];
+        const int64_t rest = axis + 1 < w.rank ? reel__quotient(index, w.shape[axis]) : 0;
         for (int k = 0; k < OPERANDS; k++)
-            offset[k] += at * w.stride[k][axis];
+            offset[k] += (index - rest * w.shape[axis]) * w.stride[k][axis];
+        index = rest;
     }
 }
 
@@ -90,37 +102,39 @@ template <class F, class... T> REEL_GLOBAL reel__strided_kernel(reel__walk<sizeo
     reel__on_element<F, T...>(w, f, offset, std::index_sequence_for<T...>());
 }
 
+template <class T> REEL_DEVICE reel__pack<T, REEL__PACK> *reel__pack_at(void *data, int64_t offset) {
+    return reinterpret_cast<reel__pack<T, REEL__PACK> *>(static_cast<T *>(data) + offset);
+}
+
 /* The packs arrive as copies in registers; the first OUTPUTS of them go back. */
 template <int OUTPUTS, class F, class... T, size_t... I>
-REEL_DEVICE void reel__on_pack(const reel__walk<sizeof...(T)> &w, const F &f, int64_t index,
+REEL_DEVICE void reel__on_pack(const reel__walk<sizeof...(T)> &w, const F &f, const int64_t *offset,
                                std::index_sequence<I...>, reel__pack<T, REEL__PACK>... pack) {
     for (int i = 0; i < REEL__PACK; i++)
         f(pack.at[i]...);
     (void)std::initializer_list<int>{
-        ((int)I < OUTPUTS ? (void)(static_cast<reel__pack<T, REEL__PACK> *>(w.data[I])[index] = pack)
-                          : (void)0,
-         0)...};
+        ((int)I < OUTPUTS ? (void)(*reel__pack_at<T>(w.data[I], offset[I]) = pack) : (void)0, 0)...};
 }
 
 template <int OUTPUTS, class F, class... T, size_t... I>
-REEL_DEVICE void reel__on_pack_at(const reel__walk<sizeof...(T)> &w, const F &f, int64_t index,
+REEL_DEVICE void reel__on_pack_at(const reel__walk<sizeof...(T)> &w, const F &f, const int64_t *offset,
                                   std::index_sequence<I...> all) {
-    reel__on_pack<OUTPUTS, F, T...>(w, f, index, all,
-                                    static_cast<const reel__pack<T, REEL__PACK> *>(w.data[I])[index]...);
+    reel__on_pack<OUTPUTS, F, T...>(w, f, offset, all, *reel__pack_at<T>(w.data[I], offset[I])...);
 }
 
-/* One thread per pack of elements; the last one takes what is left singly. */
+/* One thread per pack of elements; the last one of a single axis takes what is left singly. */
 template <int OUTPUTS, class F, class... T> REEL_GLOBAL reel__packed_kernel(reel__walk<sizeof...(T)> w, F f) {
-    const int64_t index = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, first = index * REEL__PACK;
+    const int64_t first = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * REEL__PACK;
+    int64_t offset[sizeof...(T)];
+    reel__offsets(w, first, offset);
     if (first + REEL__PACK <= w.count) {
-        reel__on_pack_at<OUTPUTS, F, T...>(w, f, index, std::index_sequence_for<T...>());
+        reel__on_pack_at<OUTPUTS, F, T...>(w, f, offset, std::index_sequence_for<T...>());
         return;
     }
     for (int64_t i = first; i < w.count; i++) {
-        int64_t offset[sizeof...(T)];
-        for (int64_t &each : offset)
-            each = i;
         reel__on_element<F, T...>(w, f, offset, std::index_sequence_for<T...>());
+        for (int64_t &each : offset)
+            each++;
     }
 }
 
