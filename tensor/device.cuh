@@ -24,6 +24,8 @@ enum { REEL_WARP = 32 };
 #define REEL_GLOBAL static __global__ void
 #define REEL_DEVICE static __device__ __forceinline__
 #define REEL_MEMBER __device__ __forceinline__ /* of a functor */
+/* Before a loop over what must stay in registers. */
+#define REEL_UNROLL _Pragma("unroll")
 /* The one array of dynamic shared memory of a block. */
 #define REEL_SHARED(type, name)                                                                              \
     extern __shared__ __align__(16) unsigned char reel__shared_bytes[];                                      \
@@ -68,6 +70,7 @@ REEL_DEVICE uint32_t reel__ballot(bool predicate) {
 #define REEL_GLOBAL static void
 #define REEL_DEVICE static inline __attribute__((unused))
 #define REEL_MEMBER inline
+#define REEL_UNROLL
 #define __launch_bounds__(...)
 #define REEL_SHARED(type, name) type *const name = static_cast<type *>(reel__sim_shared())
 
