@@ -8,6 +8,7 @@
 template <class T> struct attention_heads {
     T *data;
     int64_t example, head, row, column;
+    int packed; /* whether packs of 8 can be read at every multiple of 8 in a row */
 
     REEL_MEMBER T *of(int64_t b, int64_t h) const {
         return data + b * example + h * head;
@@ -36,8 +37,13 @@ template <class T> struct attention_job {
     }
 };
 
-/* For d > 256 of bf16 and for every d of f32 and f64. */
-template <class T> void reel__attention_plain(reel_context *ctx, const attention_job<T> &job);
-template <class T> void reel__attention_backward_plain(reel_context *ctx, const attention_job<T> &job);
+/* Who owns rows in a backward pass, and walks over those of the other side. */
+enum attention_side { QUERIES, KEYS };
+
+/* Head sizes that the tensor cores' kernels have room for. */
+enum { REEL__ATTENTION_LARGEST_D = 256 };
+void reel__attention_bf16(reel_context *ctx, const attention_job<reel_bf16> &job);
+/* delta is there already */
+void reel__attention_backward_bf16(reel_context *ctx, const attention_job<reel_bf16> &job);
 
 #endif

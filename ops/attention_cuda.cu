@@ -232,7 +232,7 @@ template <class T> REEL_GLOBAL attention_kernel(attention_job<T> job) {
     store_tile(job.y, job.y.of(at.b, at.h), y, (real)1, at.first, job.Tq, at.column, job.d);
 }
 
-template <class T> void launch_attention(reel_context *ctx, const attention_job<T> &job) {
+template <class T> static void launch_attention(reel_context *ctx, const attention_job<T> &job) {
     const unsigned blocks = blocks_for(job.B, job.H, job.Tq, job.d);
     REEL_LAUNCH(ctx, (attention_kernel<T>), blocks, THREADS, SHARED_REALS * sizeof(reel__real_of<T>), job);
 }
@@ -256,9 +256,6 @@ template <class T> REEL_GLOBAL attention_delta_kernel(attention_job<T> job) {
     if (lane == 0)
         job.delta[warp] = sum;
 }
-
-/* Whose rows a block owns. */
-enum attention_side { QUERIES, KEYS };
 
 /* s becomes p, dp becomes ds = p (dp - delta). The block's own rows are those of the tile. */
 template <attention_side SIDE_OF, class T>
@@ -321,7 +318,7 @@ template <class T> REEL_GLOBAL attention_keys_backward_kernel(attention_job<T> j
         store_tile(job.dv, job.dv.of(at.b, at.h), dv, (real)1, at.first, job.Tk, at.column, job.d);
 }
 
-template <class T> void launch_attention_backward(reel_context *ctx, const attention_job<T> &job) {
+template <class T> static void launch_attention_backward(reel_context *ctx, const attention_job<T> &job) {
     const size_t shared_bytes = SHARED_REALS * sizeof(reel__real_of<T>);
     if (job.dq.data && job.Tq > 0)
         REEL_LAUNCH(ctx, (attention_queries_backward_kernel<T>), blocks_for(job.B, job.H, job.Tq, job.d),
@@ -331,12 +328,28 @@ template <class T> void launch_attention_backward(reel_context *ctx, const atten
                     THREADS, shared_bytes, job);
 }
 
+static void launch_attention(reel_context *ctx, const attention_job<reel_bf16> &job) {
+    if (job.d <= REEL__ATTENTION_LARGEST_D)
+        reel__attention_bf16(ctx, job);
+    else
+        launch_attention<reel_bf16>(ctx, job);
+}
+static void launch_attention_backward(reel_context *ctx, const attention_job<reel_bf16> &job) {
+    if (job.d <= REEL__ATTENTION_LARGEST_D)
+        reel__attention_backward_bf16(ctx, job);
+    else
+        launch_attention_backward<reel_bf16>(ctx, job);
+}
+
 /* ---- entries ------------------------------------------------------------------------------------------- */
 
 template <class T> static attention_heads<T> heads_of(const reel_tensor *x) {
     if (!x)
         return {};
-    return {static_cast<T *>(x->data), x->stride[0], x->stride[1], x->stride[2], x->stride[3]};
+    int packed = (uintptr_t)x->data % 16 == 0 && x->stride[3] == 1 && x->shape[3] % REEL__PACK == 0;
+    for (int axis = 0; axis < 3; axis++)
+        packed = packed && (x->shape[axis] == 1 || x->stride[axis] % REEL__PACK == 0);
+    return {static_cast<T *>(x->data), x->stride[0], x->stride[1], x->stride[2], x->stride[3], packed};
 }
 
 template <class T>
@@ -365,7 +378,7 @@ void reel__cuda_attention(reel_context *ctx, const reel_tensor *q, const reel_te
                           reel_tensor *log_sum) {
     if (reel_elements(q) == 0)
         return;
-    REEL_BY_FLOAT(q->dtype, T, launch_attention<T>(ctx, job_of<T>(q, k, v, mask, causal, scale, y, log_sum)))
+    REEL_BY_FLOAT(q->dtype, T, launch_attention(ctx, job_of<T>(q, k, v, mask, causal, scale, y, log_sum)))
 }
 
 template <class T> static void backward(reel_context *ctx, attention_job<T> &job) {

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { REEL__WARP = 32, REEL__EXCHANGE_BYTES = 16 };
+enum { REEL__WARP = 32, REEL__EXCHANGE_BYTES = 32 };
 
 typedef struct reel__place {
     unsigned x, y, z;
