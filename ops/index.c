@@ -8,13 +8,9 @@
 
 /* ---- checks -------------------------------------------------------------------------------------------- */
 
-/* False, with the error kept, unless all indices (row-major) are in 0 .. limit-1. */
+/* False, with the error kept, unless all indices (row-major) are in 0 .. limit-1, as far as is known yet. */
 static bool check_range(reel_context *ctx, const char *op, const reel_tensor *indices, int64_t limit) {
-    int64_t position = -1, value = 0;
-    REEL_DISPATCH(ctx, index_outside, (ctx, indices, limit, &position, &value));
-    if (position >= 0)
-        reel__error(ctx, REEL_ERROR_ARGUMENT, op, "index %lld at element %lld is not in 0 .. %lld",
-                    (long long)value, (long long)position, (long long)(limit - 1));
+    REEL_DISPATCH(ctx, check_indices, (ctx, op, indices, limit));
     return !reel__failed(ctx);
 }
 

@@ -50,19 +50,14 @@ static line_place place_of(const lines *a, int64_t line) {
 #define REEL_EACH_FLOAT "index_cpu.c"
 #include "each_float.h"
 
-void REEL_CPU(index_outside)(const reel_context *ctx, const reel_tensor *indices, int64_t limit,
-                             int64_t *position, int64_t *value) {
-    (void)ctx;
+void REEL_CPU(check_indices)(reel_context *ctx, const char *op, const reel_tensor *indices, int64_t limit) {
     const int32_t *index = indices->data;
-    const int64_t n = reel_elements(indices);
-    *position = -1;
-    for (int64_t i = 0; i < n; i++) {
-        if (index[i] >= 0 && index[i] < limit)
-            continue;
-        *position = i;
-        *value = index[i];
-        break;
-    }
+    for (int64_t i = 0, n = reel_elements(indices); i < n; i++)
+        if (index[i] < 0 || index[i] >= limit) {
+            reel__error(ctx, REEL_ERROR_ARGUMENT, op, REEL__WRONG_INDEX, (long long)index[i], (long long)i,
+                        (long long)limit - 1);
+            return;
+        }
 }
 
 void REEL_CPU(embedding)(const reel_context *ctx, const reel_tensor *table, const reel_tensor *indices,
@@ -71,7 +66,7 @@ void REEL_CPU(embedding)(const reel_context *ctx, const reel_tensor *table, cons
     reel__parallel_for(ctx, a.count, reel__rows_per_piece(a.width), BY_DTYPE(table->dtype, look_up), &a);
 }
 
-void REEL_CPU(embedding_backward)(const reel_context *ctx, const reel_tensor *indices, double scale,
+void REEL_CPU(embedding_backward)(reel_context *ctx, const reel_tensor *indices, double scale,
                                   const reel_tensor *dy, reel_tensor *dtable) {
     rows a = rows_of(dtable, indices, scale, dy);
     reel__parallel_for(ctx, a.width, COLUMN_GRAIN, BY_DTYPE(dy->dtype, add_columns), &a);

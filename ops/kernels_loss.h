@@ -1,12 +1,14 @@
 /* Kernels of the losses. Included by kernels.h alone.
  *
  * logits (..., C): any strides but 1 along C; labels, loss, dloss: row-major, one per row of logits; loss and
- * dloss f32 (f64 for f64). A row labelled REEL_IGNORE_LABEL has loss 0 and adds nothing to dlogits. */
+ * dloss f32 (f64 for f64). A row labelled REEL_IGNORE_LABEL has loss 0 and adds nothing to dlogits; on a GPU,
+ * where an error of check_labels arrives later, a label that is no class is treated so too. */
 
-/* *row = the first row whose label is neither in 0 .. classes - 1 nor ignored, *label = that label; *row = -1
- * when all are right. */
-REEL_KERNEL(find_wrong_label, (const reel_context *ctx, const reel_tensor *labels, int64_t classes,
-                               int64_t *row, int32_t *label))
+#define REEL__WRONG_LABEL "label %lld at row %lld is neither in 0 .. %lld nor -100 (ignored)"
+
+/* An error in the name of `op`, a string that stays, for the first label that is neither in 0 .. classes - 1
+ * nor ignored: at once or, from a GPU, when values are next read. */
+REEL_KERNEL(check_labels, (reel_context * ctx, const char *op, const reel_tensor *labels, int64_t classes))
 
 /* loss = log_sum - x_label, log_sum = ln sum_j e^x_j (f32, f64 for f64) */
 REEL_KERNEL(softmax_cross_entropy, (const reel_context *ctx, const reel_tensor *logits,

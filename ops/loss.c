@@ -13,18 +13,6 @@ static reel_tensor *with_whole_rows(reel_context *ctx, reel_tensor *x) {
     return x->stride[x->rank - 1] == 1 ? x : reel__row_major(ctx, x);
 }
 
-/* False, with the error kept, unless every label is a class or ignored. */
-static bool check_labels(reel_context *ctx, const char *op, const reel_tensor *labels, int64_t classes) {
-    int64_t row = -1;
-    int32_t label = 0;
-    REEL_DISPATCH(ctx, find_wrong_label, (ctx, labels, classes, &row, &label));
-    if (row >= 0)
-        reel__error(ctx, REEL_ERROR_ARGUMENT, op,
-                    "label %d at row %lld is neither in 0 .. %lld nor %d (ignored)", label, (long long)row,
-                    (long long)classes - 1, REEL_IGNORE_LABEL);
-    return !reel__failed(ctx);
-}
-
 /* False, with the error kept, unless logits are (..., C) and labels (...) i32. */
 static bool check_classes(reel_context *ctx, const char *op, reel_tensor *logits, reel_tensor *labels) {
     if (!reel__check_inputs(ctx, op, (reel_tensor *[]){logits, labels}, 2) ||
@@ -54,7 +42,8 @@ static bool check_classes(reel_context *ctx, const char *op, reel_tensor *logits
         if (!check_classes(ctx, #name, logits, labels))                                                      \
             return ctx->void_tensor;                                                                         \
         reel_tensor *x = with_whole_rows(ctx, logits), *rows = reel__row_major(ctx, labels);                 \
-        if (!check_labels(ctx, #name, rows, logits->shape[logits->rank - 1]))                                \
+        REEL_DISPATCH(ctx, check_labels, (ctx, #name, rows, logits->shape[logits->rank - 1]));               \
+        if (reel__failed(ctx))                                                                               \
             return ctx->void_tensor;                                                                         \
         reel_tensor *loss = reel__result(ctx, reel__wide(x->dtype), rows->rank, rows->shape);                \
         reel_tensor *sum = reel__result(ctx, sum_dtype, rows->rank, rows->shape);                            \

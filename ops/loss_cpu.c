@@ -29,18 +29,16 @@ static inline double stable_slope(double x) {
 #define REEL_EACH_FLOAT "loss_cpu.c"
 #include "each_float.h"
 
-void REEL_CPU(find_wrong_label)(const reel_context *ctx, const reel_tensor *labels, int64_t classes,
-                                int64_t *row, int32_t *label) {
-    const int32_t *values = labels->data;
-    (void)ctx;
-    *row = -1;
-    for (int64_t i = 0, n = reel_elements(labels); i < n; i++) {
-        if ((values[i] >= 0 && values[i] < classes) || values[i] == REEL_IGNORE_LABEL)
-            continue;
-        *row = i;
-        *label = values[i];
-        return;
-    }
+_Static_assert(REEL_IGNORE_LABEL == -100, "REEL__WRONG_LABEL says so");
+
+void REEL_CPU(check_labels)(reel_context *ctx, const char *op, const reel_tensor *labels, int64_t classes) {
+    const int32_t *label = labels->data;
+    for (int64_t i = 0, n = reel_elements(labels); i < n; i++)
+        if ((label[i] < 0 || label[i] >= classes) && label[i] != REEL_IGNORE_LABEL) {
+            reel__error(ctx, REEL_ERROR_ARGUMENT, op, REEL__WRONG_LABEL, (long long)label[i], (long long)i,
+                        (long long)classes - 1);
+            return;
+        }
 }
 
 static void run_rows(const reel_context *ctx, entropy_job *job, const reel_tensor *labels,

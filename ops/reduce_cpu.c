@@ -6,6 +6,7 @@
 
 #include "kernels.h"
 #include "loop.h"
+#include "reduce_plan.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,59 +18,8 @@ enum {
     NARROW = 8,      /* fewer outputs than this side by side are summed one after the other */
 };
 
-/* ---- where outputs and terms lie ----------------------------------------------------------------------- */
-
-/* Axes of one kind, innermost first; those that lie behind one another are merged. */
-typedef struct axes {
-    int count;
-    int64_t size[REEL_MAX_RANK], stride[REEL_MAX_RANK];
-} axes;
-
-typedef struct plan {
-    axes kept, reduced;
-    int64_t outputs, terms;
-} plan;
-
-static void add_axis(axes *a, int64_t size, int64_t stride) {
-    const int last = a->count - 1;
-    if (size == 1)
-        return;
-    if (last >= 0 && stride == a->stride[last] * a->size[last]) {
-        a->size[last] *= size;
-        return;
-    }
-    a->size[a->count] = size;
-    a->stride[a->count++] = stride;
-}
-
-static plan plan_of(const reel_tensor *x, const reel_tensor *y) {
-    plan p = {.outputs = 1, .terms = 1};
-    const int lead = x->rank - y->rank;
-    for (int i = x->rank - 1; i >= 0; i--) {
-        const bool reduced = i < lead || y->shape[i - lead] != x->shape[i];
-        add_axis(reduced ? &p.reduced : &p.kept, x->shape[i], x->stride[i]);
-        *(reduced ? &p.terms : &p.outputs) *= x->shape[i];
-    }
-    axes *const both[] = {&p.kept, &p.reduced};
-    for (int i = 0; i < 2; i++)
-        if (both[i]->count == 0) { /* a single output or term */
-            both[i]->size[0] = both[i]->count = 1;
-            both[i]->stride[0] = 0;
-        }
-    return p;
-}
-
-static int64_t offset_of(const axes *a, int64_t index) {
-    int64_t offset = 0;
-    for (int i = 0; i < a->count; i++) {
-        offset += index % a->size[i] * a->stride[i];
-        index /= a->size[i];
-    }
-    return offset;
-}
-
 /* How many indices from this one on lie in one row of the innermost axis, at most n. */
-static int64_t run_from(const axes *a, int64_t index, int64_t n) {
+static int64_t run_from(const reel__axes *a, int64_t index, int64_t n) {
     const int64_t left = a->size[0] - index % a->size[0];
     return left < n ? left : n;
 }
@@ -109,7 +59,7 @@ static bool is_better(double candidate, double best) {
 
 /* The operands of max_backward. */
 typedef struct scatter {
-    plan plan;
+    reel__reduction plan;
     const void *dy;
     const int32_t *index;
     void *dx;
@@ -121,7 +71,7 @@ typedef struct scatter {
 /* ---- sum ----------------------------------------------------------------------------------------------- */
 
 typedef struct sum_work {
-    plan plan;
+    reel__reduction plan;
     const reel_tensor *x, *y;
     double factor;
     bool accumulate;
@@ -132,7 +82,7 @@ typedef struct sum_work {
 
 /* Cuts the work into blocks x chunks. Wide blocks read whole cache lines; the others are as small as pays. */
 static void cut(sum_work *w) {
-    const plan *p = &w->plan;
+    const reel__reduction *p = &w->plan;
     const int64_t terms = max_of(p->terms, 1);
     const bool wide = is_wide(min_of(p->kept.size[0], p->outputs), p->kept.stride[0]);
     w->block = wide ? BLOCK : max_of(1, min_of(GRAIN / terms, BLOCK));
@@ -151,15 +101,15 @@ static void finish(const sum_work *w, int64_t first, int64_t n, const double *su
 
 /* sums[j] = the sum of one chunk of terms of output first + j */
 static void sum_chunk(const sum_work *w, int64_t first, int64_t n, int64_t begin, int64_t end, double *sums) {
-    const plan *p = &w->plan;
+    const reel__reduction *p = &w->plan;
     const size_t size = reel_dtype_bytes(w->x->dtype);
     memset(sums, 0, (size_t)n * sizeof *sums);
     for (int64_t j = 0, outputs; j < n; j += outputs) {
         outputs = run_from(&p->kept, first + j, n - j);
-        const int64_t output_at = offset_of(&p->kept, first + j);
+        const int64_t output_at = reel__axes_offset(&p->kept, first + j);
         for (int64_t term = begin, terms; term < end; term += terms) {
             terms = run_from(&p->reduced, term, end - term);
-            const int64_t at = output_at + offset_of(&p->reduced, term);
+            const int64_t at = output_at + reel__axes_offset(&p->reduced, term);
             const tile t = {(const char *)w->x->data + at * (int64_t)size, outputs, p->kept.stride[0], terms,
                             p->reduced.stride[0]};
             BY_DTYPE(w->x->dtype, sum_tile)(&t, sums + j);
@@ -195,7 +145,8 @@ static void join_chunks(const sum_work *w) {
 }
 
 void REEL_CPU(sum)(reel_context *ctx, const reel_tensor *x, double factor, reel_tensor *y, int accumulate) {
-    sum_work w = {.plan = plan_of(x, y), .x = x, .y = y, .factor = factor, .accumulate = accumulate};
+    sum_work w = {
+        .plan = reel__reduction_of(x, y), .x = x, .y = y, .factor = factor, .accumulate = accumulate};
     if (w.plan.outputs == 0)
         return;
     cut(&w);
@@ -220,13 +171,13 @@ void REEL_CPU(sum)(reel_context *ctx, const reel_tensor *x, double factor, reel_
 /* ---- maximum ------------------------------------------------------------------------------------------- */
 
 typedef struct max_work {
-    plan plan;
+    reel__reduction plan;
     const reel_tensor *x, *y, *index; /* y or index may be NULL */
 } max_work;
 
 /* Finds the maxima of outputs first .. first + n - 1. */
 static void find_maxima(const max_work *w, int64_t first, int64_t n, maxima *best) {
-    const plan *p = &w->plan;
+    const reel__reduction *p = &w->plan;
     const size_t size = reel_dtype_bytes(w->x->dtype);
     for (int64_t j = 0; j < n; j++) {
         best->value[j] = -INFINITY;
@@ -234,10 +185,10 @@ static void find_maxima(const max_work *w, int64_t first, int64_t n, maxima *bes
     }
     for (int64_t j = 0, outputs; j < n; j += outputs) {
         outputs = run_from(&p->kept, first + j, n - j);
-        const int64_t output_at = offset_of(&p->kept, first + j);
+        const int64_t output_at = reel__axes_offset(&p->kept, first + j);
         for (int64_t term = 0, terms; term < p->terms; term += terms) {
             terms = run_from(&p->reduced, term, p->terms - term);
-            const int64_t at = output_at + offset_of(&p->reduced, term);
+            const int64_t at = output_at + reel__axes_offset(&p->reduced, term);
             const tile t = {(const char *)w->x->data + at * (int64_t)size, outputs, p->kept.stride[0], terms,
                             p->reduced.stride[0]};
             BY_DTYPE(w->x->dtype, max_tile)(&t, term, best->value + j, best->term + j);
@@ -259,14 +210,14 @@ static void max_outputs(int64_t begin, int64_t end, void *arg) {
 }
 
 void REEL_CPU(max)(const reel_context *ctx, const reel_tensor *x, reel_tensor *y, reel_tensor *index) {
-    max_work w = {.plan = plan_of(x, y ? y : index), .x = x, .y = y, .index = index};
+    max_work w = {.plan = reel__reduction_of(x, y ? y : index), .x = x, .y = y, .index = index};
     const int64_t grain = max_of(1, min_of(GRAIN / max_of(1, w.plan.terms), BLOCK));
     reel__parallel_for(ctx, w.plan.outputs, grain, max_outputs, &w);
 }
 
 void REEL_CPU(max_backward)(const reel_context *ctx, const reel_tensor *dy, const reel_tensor *index,
                             reel_tensor *dx) {
-    scatter s = {.plan = plan_of(dx, dy), .dy = dy->data, .index = index->data, .dx = dx->data};
+    scatter s = {.plan = reel__reduction_of(dx, dy), .dy = dy->data, .index = index->data, .dx = dx->data};
     reel__parallel_for(ctx, s.plan.outputs, GRAIN, BY_DTYPE(dx->dtype, max_scatter), &s);
 }
 
@@ -386,7 +337,8 @@ static void NAME(max_scatter)(int64_t begin, int64_t end, void *arg) {
     const STORED *dy = (const STORED *)s->dy;
     STORED *dx = (STORED *)s->dx;
     for (int64_t o = begin; o < end; o++) {
-        STORED *to = dx + offset_of(&s->plan.kept, o) + offset_of(&s->plan.reduced, s->index[o]);
+        STORED *to =
+            dx + reel__axes_offset(&s->plan.kept, o) + reel__axes_offset(&s->plan.reduced, s->index[o]);
         STORE(to, LOAD(to) + LOAD(dy + o));
     }
 }
