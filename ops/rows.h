@@ -2,6 +2,7 @@
 #ifndef REEL_ROWS_H
 #define REEL_ROWS_H
 
+#include "scalar_math.h"
 #include <reel/tensor.h>
 
 /* A loop body written once and compiled for each constant argument, so that no branch stays in the loop. */
@@ -14,7 +15,7 @@ static inline int64_t reel__rows_per_piece(int64_t n) {
 }
 
 /* Where row `row`, counted row-major over the first `axes` axes of x, begins: elements behind the first. */
-static inline int64_t reel__row_offset(const reel_tensor *x, int axes, int64_t row) {
+REEL_SCALAR int64_t reel__row_offset(const reel_tensor *x, int axes, int64_t row) {
     int64_t offset = 0;
     for (int axis = axes - 1; axis >= 0; axis--) {
         offset += row % x->shape[axis] * x->stride[axis];

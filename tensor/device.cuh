@@ -61,6 +61,10 @@ template <class T> REEL_DEVICE T reel__shuffle(T value, int lane) {
 REEL_DEVICE uint32_t reel__ballot(bool predicate) {
     return __ballot_sync(REEL_FULL_WARP, predicate);
 }
+/* How many of them are 1. */
+REEL_DEVICE int reel__bits(uint32_t bits) {
+    return __popc(bits);
+}
 
 #else
 /* ---- in the simulator ---------------------------------------------------------------------------------- */
@@ -120,6 +124,9 @@ REEL_DEVICE uint32_t reel__ballot(bool predicate) {
 }
 REEL_DEVICE void reel__warp_barrier() {
     (void)reel__ballot(true);
+}
+REEL_DEVICE int reel__bits(uint32_t bits) {
+    return __builtin_popcount(bits);
 }
 #endif
 
