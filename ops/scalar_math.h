@@ -134,7 +134,8 @@ REEL_SCALAR reel__normal reel__normal_of(float x) {
     float p =
         (((-0.0291261505f * q + 0.143873587f) * q - 0.255507261f) * q + 0.158932239f) * q - 0.0229390636f;
     p = (((p * q + 0.105433702f) * q + 0.11985226f) * q + 0.13985911f) * q + 0.139621571f;
-    return (reel__normal){density, density * p * q};
+    const reel__normal normal = {density, density * p * q};
+    return normal;
 }
 
 REEL_SCALAR float reel__gelu_f32(float x) {

@@ -149,10 +149,8 @@ typedef struct reel_profile_row {
     double bytes;   /* of the tensors read and written, caches or not */
 } reel_profile_row;
 
-/* From start to stop all wall-clock time between one op's end and the next op's is the next op's. Starting
- * again goes on adding. A GPU is waited for after every op. */
-
- * again goes on adding. Errors: MEMORY. */
+/* From start to stop all wall-clock time between one op's end and the next op's is the next op's. A GPU is
+ * waited for after every op. Starting again goes on adding. Errors: MEMORY. */
 REEL_API reel_status reel_profile_start(reel_context *ctx);
 /* Stops adding; the rows stay. */
 REEL_API void reel_profile_stop(reel_context *ctx);
