@@ -52,7 +52,7 @@ typedef struct op_input {
 
 /* ---- cases --------------------------------------------------------------------------------------------- */
 
-enum { OP_MAX_INPUTS = 16, OP_MAX_VARIANTS = 14, OP_MAX_REFUSALS = 10, OP_MAX_INTEGERS = 8 };
+enum { OP_MAX_INPUTS = 16, OP_MAX_VARIANTS = 18, OP_MAX_REFUSALS = 10, OP_MAX_INTEGERS = 8 };
 
 /* One way to call the op. */
 typedef struct op_variant {

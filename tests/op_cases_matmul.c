@@ -125,6 +125,11 @@ void op_case_matmul(op_case *c) {
                 {"large batch", {{OP_SHAPE(37, 33, 20)}, {OP_SHAPE(37, 20, 35)}}, .large = true},
                 {"large shared right", {{OP_SHAPE(7, 33, 20)}, {OP_SHAPE(20, 35)}}, .large = true},
                 {"large shared left", {{OP_SHAPE(33, 20)}, {OP_SHAPE(7, 20, 35)}}, .large = true},
+                /* left's gradient is a sum of more terms than a GPU has slices for */
+                {"many shared left", {{OP_SHAPE(2, 3)}, {OP_SHAPE(701, 3, 4)}}, .large = true},
+                /* rows of 13, beside which a GPU's tensor cores want whole vectors: turned, or padded */
+                {"odd rows, even columns", {{OP_SHAPE(8, 13)}, {OP_SHAPE(3, 13, 64)}}, .large = true},
+                {"odd rows and columns", {{OP_SHAPE(7, 13)}, {OP_SHAPE(3, 13, 64)}}, .large = true},
             },
         .also = bf16_agrees_with_f32,
         .refusals =
