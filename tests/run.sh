@@ -4,9 +4,10 @@
 #   sh tests/run.sh
 #
 # Five builds, all with -Werror: gcc, which is what users run; gcc with AddressSanitizer, LeakSanitizer and
-# UndefinedBehaviorSanitizer; clang; clang with libFuzzer, for a short run of each fuzzer (tests/fuzz/fuzz.sh
-# does long ones); and clang with ThreadSanitizer, for the tests that have threads. Then the formatting. The exit
-# status says whether anything failed, and the last line is "N passed, N failed, N skipped" over all of them.
+# UndefinedBehaviorSanitizer and a simulated GPU, so that CUDA kernels run without one; clang; clang with libFuzzer,
+# for a short run of each fuzzer (tests/fuzz/fuzz.sh does long ones); and clang with ThreadSanitizer, for the tests
+# that have threads. Then the formatting. The exit status says whether anything failed, and the last line is
+# "N passed, N failed, N skipped" over all of them.
 #
 # REEL_GOLDEN=DIR names a folder of recorded trajectories for test_golden; ../shared/golden is taken where it
 # exists. Without, that test is skipped.
@@ -99,8 +100,8 @@ check_format() {
         return
         ;;
     esac
-    if find tensor autograd ops optim models data apps tests benchmarks -name '*.[ch]' -exec \
-        clang-format --dry-run -Werror {} +; then
+    if find tensor autograd ops optim models data apps tests benchmarks \( -name '*.[ch]' -o -name '*.cu' -o \
+        -name '*.cuh' \) -exec clang-format --style=file --dry-run -Werror {} +; then
         count 1 0 0
     else
         count 0 1 0
@@ -118,13 +119,14 @@ if [ -z "${REEL_GOLDEN:-}" ] && [ -d ../shared/golden ]; then
     export REEL_GOLDEN
 fi
 
-build_and_test build-test-gcc gcc
-build_and_test build-test-sanitize gcc -Db_sanitize=address,undefined -Dc_args=-fno-sanitize-recover=all
-build_and_test build-test-clang clang
-build_and_test build-test-fuzz clang -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
+build_and_test build-test-gcc gcc -Dcuda=disabled
+build_and_test build-test-sanitize gcc -Db_sanitize=address,undefined -Dc_args=-fno-sanitize-recover=all \
+    -Dcuda=simulated -Dcpp_args=-fno-sanitize-recover=all
+build_and_test build-test-clang clang -Dcuda=disabled
+build_and_test build-test-fuzz clang -Dcuda=disabled -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
     -Dc_args=-fno-sanitize-recover=all
 only=$thread_tests
-build_and_test build-test-threads clang -Db_sanitize=thread -Db_lundef=false -Donednn=disabled
+build_and_test build-test-threads clang -Dcuda=disabled -Db_sanitize=thread -Db_lundef=false -Donednn=disabled
 check_format
 
 echo "$passed passed, $failed failed, $skipped skipped"
