@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 3, LEAST_WARM = 3, LEAST_COLD = 4, MAX_FILES = 16 };
+enum { ROUNDS = 3, LEAST_WARM = 3, LEAST_COLD = 4, MAX_FILES = 16, QUICK_EVICTOR_BYTES = 1 << 20 };
 static const double ROUND_SECONDS = 0.02, COLD_SECONDS = 0.03;
 
 typedef struct settings {
@@ -273,7 +273,7 @@ static void bench_begin(bench *b, const settings *s) {
     b->report.torch = b->peer ? torch_peer_version(b->peer) : NULL;
     if (b->peer && torch_peer_configure(b->peer, b->report.threads, s->dtype, s->device, &error) != REEL_OK)
         fail("%s", error.message);
-    b->sampler = op_sampler_new(b->ctx, s->dtype);
+    b->sampler = op_sampler_new(b->ctx, s->dtype, s->time_scale > 0 ? 0 : QUICK_EVICTOR_BYTES);
     if (!b->sampler || reel_context_status(b->ctx) != REEL_OK)
         fail("%s", b->sampler ? reel_context_message(b->ctx) : "no memory");
 }

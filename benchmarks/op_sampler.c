@@ -26,11 +26,10 @@ struct op_sampler {
 /* ---- caches and device --------------------------------------------------------------------------------- */
 
 /* Twice the last cache, within reason. */
-static int64_t evictor_elements(reel_device device) {
+static int64_t evicting_bytes(reel_device device) {
     enum { LEAST_BYTES = 16 << 20, MOST_BYTES = 512 << 20, OF_A_GPU = 256 << 20 };
-    int64_t bytes = device == REEL_CPU ? 2 * (int64_t)sysconf(_SC_LEVEL3_CACHE_SIZE) : OF_A_GPU;
-    bytes = bytes < LEAST_BYTES ? LEAST_BYTES : bytes > MOST_BYTES ? MOST_BYTES : bytes;
-    return bytes / (int64_t)sizeof(float);
+    const int64_t bytes = device == REEL_CPU ? 2 * (int64_t)sysconf(_SC_LEVEL3_CACHE_SIZE) : OF_A_GPU;
+    return bytes < LEAST_BYTES ? LEAST_BYTES : bytes > MOST_BYTES ? MOST_BYTES : bytes;
 }
 
 /* Results come when they come on a device; what reads a value has waited for all of them. */
@@ -45,14 +44,15 @@ static void make_cold(op_sampler *s) {
         reel_sum(s->ctx, s->evictor, NULL, 0, 0);
 }
 
-op_sampler *op_sampler_new(reel_context *ctx, reel_dtype dtype) {
+op_sampler *op_sampler_new(reel_context *ctx, reel_dtype dtype, int64_t evictor_bytes) {
     op_sampler *const s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->ctx = ctx;
     s->dtype = dtype;
     s->mark = reel_tensor_new(ctx, REEL_F32, 0, NULL);
-    s->evictor = reel_tensor_new(ctx, REEL_F32, REEL_SHAPE(evictor_elements(s->mark->device)));
+    const int64_t bytes = evictor_bytes > 0 ? evictor_bytes : evicting_bytes(s->mark->device);
+    s->evictor = reel_tensor_new(ctx, REEL_F32, REEL_SHAPE(bytes / (int64_t)sizeof(float)));
     reel_fill(ctx, s->evictor, 1); /* or its pages would all be the one of zeros */
     return s;
 }

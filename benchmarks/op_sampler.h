@@ -18,8 +18,9 @@ typedef enum sampler_pass { SAMPLER_FORWARD, SAMPLER_BACKWARD, SAMPLER_PASSES } 
 
 typedef struct op_sampler op_sampler;
 
-/* Errors are the context's. NULL where there is no memory. */
-op_sampler *op_sampler_new(reel_context *ctx, reel_dtype dtype);
+/* Caches are made cold by reading evictor_bytes; 0 is as much as that takes. Errors are the context's. NULL
+ * where there is no memory. */
+op_sampler *op_sampler_new(reel_context *ctx, reel_dtype dtype, int64_t evictor_bytes);
 void op_sampler_free(op_sampler *s);
 
 /* Makes the inputs of a case and calls the op once; op_sampler_end frees them. */
