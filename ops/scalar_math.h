@@ -82,7 +82,7 @@ REEL_SCALAR float reel__polynomial_log(float x) {
                 larger = 8388608.0f; /* 2^23 brings what is less into the normal */
     const uint32_t sqrt_half = 0x3f3504f3u;
     const float normal = x < smallest ? x * larger : x;
-    uint32_t bits;
+    uint32_t bits; /* differences may wrap around: those of a negative x mean nothing */
     memcpy(&bits, &normal, sizeof bits);
     const int32_t exponent = (int32_t)(bits - sqrt_half) >> 23;
     bits -= (uint32_t)exponent << 23;
@@ -182,10 +182,10 @@ REEL_SCALAR float reel__exp_of_wide(double t) {
     const double r = t - (shifted - to_integer) * 0.69314718055994530942;
     double p = 1.0 / 24 + r * (1.0 / 120 + r * (1.0 / 720 + r * (1.0 / 5040 + r / 40320)));
     p = 1 + r * (1 + r * (1.0 / 2 + r * (1.0 / 6 + r * p)));
-    int64_t bits, power;
+    uint64_t bits, power;
     memcpy(&bits, &p, sizeof bits);
     memcpy(&power, &shifted, sizeof power);
-    bits += (int64_t)((uint64_t)power << 52);
+    bits += power << 52;
     memcpy(&p, &bits, sizeof p);
     return (float)p;
 }
