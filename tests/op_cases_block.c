@@ -83,6 +83,11 @@ void op_case_rms_norm(op_case *c) {
                 {"large eps", {{OP_SHAPE(2, 4)}, {OP_SHAPE(4)}}, .n = {1}, .a = {0.5}},
                 {"no rows", {{OP_SHAPE(0, 3)}, {OP_SHAPE(3)}}, .n = {1}, EPS},
                 {"large rows", {{OP_SHAPE(300, 181)}, {OP_SHAPE(181)}}, .n = {1}, EPS, .large = true},
+                {"large rows of whole packs",
+                 {{OP_SHAPE(9, 512)}, {OP_SHAPE(512)}},
+                 .n = {1},
+                 EPS,
+                 .large = true},
                 {"large columns", {{OP_SHAPE(5, 97, 111)}, {OP_SHAPE(97)}}, .n = {1}, EPS, .large = true},
             },
         .refusals =

@@ -28,7 +28,7 @@ static void reference_embedding(const op_variant *v, const op_array *in, op_arra
 
 void op_case_embedding(op_case *c);
 void op_case_embedding(op_case *c) {
-    /* the gradient of a row is a sum over its uses, up to 15 here, in f32 */
+    /* the gradient of a row is a sum over its uses, up to 15 here but where said, in f32 */
     *c = (op_case){
         .call = call_embedding,
         .reference = reference_embedding,
@@ -44,6 +44,11 @@ void op_case_embedding(op_case *c) {
                 {"large, few rows",
                  {{OP_SHAPE(7, 64)}, {OP_SHAPE(60), INDICES(7)}},
                  .a = {0.5},
+                 .large = true},
+                {"large, few rows many times",
+                 {{OP_SHAPE(3, 8)}, {OP_SHAPE(2100), INDICES(3)}},
+                 .a = {0.5},
+                 .terms = 700,
                  .large = true},
             },
         .refusals =

@@ -113,6 +113,7 @@ void op_case_sum(op_case *c) {
             {
                 REDUCTION_VARIANTS(USUAL),
                 {"over nothing", {{OP_SHAPE(2, 0, 3)}}, .n = {1, 1}},
+                {"large, few columns", {{OP_SHAPE(1200, 16)}}, .n = {1, 0}, .large = true},
                 {"large, all axes", {{OP_SHAPE(181, 300)}}, .n = {0}, .large = true},
             },
         .refusals = {REDUCTION_REFUSALS},
@@ -232,6 +233,7 @@ static reel_tensor *call_log_softmax(reel_context *ctx, reel_tensor *const *in, 
             {"no rows", {{OP_SHAPE(0, 3)}}, .n = {1}},                                                       \
             {"far apart", {{OP_SHAPE(3, 4), .low = -500, .high = 500}}, .n = {1}, .forward_only = true},     \
             {"large rows", {{OP_SHAPE(300, 181)}}, .n = {1}, .large = true},                                 \
+            {"large rows of whole packs", {{OP_SHAPE(9, 512)}}, .n = {1}, .large = true},                    \
             {"large columns", {{OP_SHAPE(181, 300)}}, .n = {0}, .large = true},                              \
     }
 #define SOFTMAX_REFUSALS                                                                                     \
