@@ -4,7 +4,7 @@
  * Each instruction has a portable body that follows its description in the PTX manual (mma.m16n8k16,
  * ldmatrix, cp.async), so that what a kernel does with them is tested without a GPU. Whether the instructions
  * do on a chip what their bodies do here is proven on a GPU only: sums inside a tile are added in another
- * order there, and copies arrive when they are waited for, here at once. */
+ * order there. */
 #ifndef REEL_MMA_CUH
 #define REEL_MMA_CUH
 
@@ -174,13 +174,15 @@ REEL_DEVICE float reel__fast_exp2(float x) {
 }
 
 template <int BYTES> REEL_DEVICE void reel__copy_async(void *to, const void *from, bool there) {
-    struct alignas(BYTES) whole {
-        unsigned char bytes[BYTES];
-    };
-    *static_cast<whole *>(to) = there ? *static_cast<const whole *>(from) : whole{};
+    static_assert(BYTES <= REEL__COPY_BYTES, "a copy of the simulator");
+    reel__sim_copy_async(to, there ? from : nullptr, BYTES);
 }
-REEL_DEVICE void reel__copies_begun() {}
-template <int LEFT> REEL_DEVICE void reel__wait_for_copies() {}
+REEL_DEVICE void reel__copies_begun() {
+    reel__sim_copies_begun();
+}
+template <int LEFT> REEL_DEVICE void reel__wait_for_copies() {
+    reel__sim_wait_for_copies(LEFT);
+}
 #endif
 
 /* ---- on both ------------------------------------------------------------------------------------------- */

@@ -32,6 +32,21 @@ typedef struct fibre {
 
 typedef enum thread_state { WAITS_TO_START, READY, AT_BARRIER, AT_EXCHANGE, DONE } thread_state;
 
+/* An asynchronous copy on its way. */
+typedef struct copy {
+    void *to;
+    size_t bytes;
+    int group;
+    unsigned char data[REEL__COPY_BYTES];
+} copy;
+
+/* Those of one thread, in the order in which they began. */
+typedef struct copies {
+    copy *at;
+    int count, room;
+    int groups; /* that have ended */
+} copies;
+
 typedef struct sim_thread {
     reel__sim_thread place; /* first, so that a pointer to one is a pointer to the other */
     thread_state state;
@@ -47,8 +62,10 @@ typedef struct simulator {
     void *arg;
     int count; /* threads of a block */
     sim_thread threads[MAX_THREADS];
-    int turn[MAX_THREADS]; /* the order in which threads are taken up */
+    copies copies[MAX_THREADS];
+    int turn[MAX_THREADS]; /* the order in which threads are taken up, warp after warp */
     int started;           /* how many of them have been */
+    int may_start;         /* how many may be: those of the warp at hand and before */
     unsigned char exchanged[MAX_WARPS][REEL__WARP][REEL__EXCHANGE_BYTES];
     void *shared;
     sim_thread *self;
@@ -88,6 +105,8 @@ void reel__sim_free(void) {
         munmap(f->stack, STACK_BYTES);
         free(f);
     }
+    for (int i = 0; i < MAX_THREADS; i++)
+        free(sim->copies[i].at);
     free(sim);
     sim = NULL;
 }
@@ -123,7 +142,7 @@ static void run_threads(void) {
     __sanitizer_finish_switch_fiber(NULL, &sim->scheduler_stack, &sim->scheduler_stack_bytes);
 #endif
     for (;;) {
-        while (sim->started < sim->count) {
+        while (sim->started < sim->may_start) {
             sim_thread *const t = &sim->threads[sim->turn[sim->started++]];
             sim->self = t;
             sim->body(sim->arg);
@@ -231,28 +250,42 @@ static bool all_done(void) {
     return true;
 }
 
-static void run_block(void) {
-    sim->started = 0;
-    for (;;) {
-        while (sim->started < sim->count)
+/* Runs the warp whose lanes are turn[begin .. end - 1] until none of them can go on by itself. */
+static void run_warp(int begin, int end) {
+    const int warp = sim->turn[begin] / REEL__WARP;
+    sim->may_start = end;
+    do {
+        while (sim->started < end)
             to_fibre(take_fibre());
-        for (int i = 0; i < sim->count; i++) {
+        for (int i = begin; i < end; i++) {
             sim_thread *const t = &sim->threads[sim->turn[i]];
             if (t->state == READY) {
                 sim->self = t;
                 to_fibre(t->on);
             }
         }
-        bool moved = false;
-        for (int warp = 0; warp * REEL__WARP < sim->count; warp++)
-            moved |= complete_exchanges(warp);
-        if (moved)
-            continue;
+    } while (complete_exchanges(warp));
+}
+
+/* Where the warp ends that begins at turn[begin]. */
+static int end_of_warp(int begin) {
+    int end = begin + 1;
+    while (end < sim->count && sim->turn[end] / REEL__WARP == sim->turn[begin] / REEL__WARP)
+        end++;
+    return end;
+}
+
+static void run_block(void) {
+    sim->started = 0;
+    do {
+        for (int begin = 0, end; begin < sim->count; begin = end) {
+            end = end_of_warp(begin);
+            run_warp(begin, end);
+        }
         if (all_done())
             return;
-        if (!complete_barrier())
-            give_up("its threads wait for one another in different places");
-    }
+    } while (complete_barrier());
+    give_up("its threads wait for one another in different places");
 }
 
 /* ---- a launch ------------------------------------------------------------------------------------------ */
@@ -267,6 +300,17 @@ static int64_t turn_of(int64_t i, int64_t n) {
         return n % STEP ? i * STEP % n : i;
     default:
         return i;
+    }
+}
+
+/* Fills in the turns: warps, and within each its lanes. */
+static void take_turns(void) {
+    const int warps = (sim->count + REEL__WARP - 1) / REEL__WARP;
+    for (int i = 0, filled = 0; i < warps; i++) {
+        const int first = (int)turn_of(i, warps) * REEL__WARP;
+        const int lanes = sim->count - first < REEL__WARP ? sim->count - first : REEL__WARP;
+        for (int k = 0; k < lanes; k++)
+            sim->turn[filled++] = first + (int)turn_of(k, lanes);
     }
 }
 
@@ -294,8 +338,7 @@ void reel__sim_launch(const char *kernel, reel__place grid, reel__place block, s
     if (blocks < 1 || count < 1 || count > MAX_THREADS)
         give_up("a launch of no block, no thread or more than 1024 threads");
     sim->count = (int)count;
-    for (int i = 0; i < sim->count; i++)
-        sim->turn[i] = (int)turn_of(i, count);
+    take_turns();
     for (int64_t i = 0; i < blocks; i++) {
         sim->shared = malloc(shared_bytes); /* anew, so that AddressSanitizer watches its ends */
         if (!sim->shared && shared_bytes > 0)
@@ -308,8 +351,7 @@ void reel__sim_launch(const char *kernel, reel__place grid, reel__place block, s
     }
 }
 
-/* ---- for the running thread -----------------------------------------------------------------------------
- */
+/* ---- for the running thread ---------------------------------------------------------------------------- */
 
 const reel__sim_thread *reel__sim_self(void) {
     return &sim->self->place;
@@ -333,4 +375,43 @@ void reel__sim_exchange(uint32_t lanes, const void *mine, size_t bytes,
     const int warp = (int)(me - sim->threads) / REEL__WARP;
     wait_in(AT_EXCHANGE);
     memcpy(all, sim->exchanged[warp], sizeof sim->exchanged[warp]);
+}
+
+/* ---- copies that arrive later -------------------------------------------------------------------------- */
+
+static copies *copies_of_self(void) {
+    return &sim->copies[sim->self - sim->threads];
+}
+
+void reel__sim_copy_async(void *to, const void *from, size_t bytes) {
+    copies *const c = copies_of_self();
+    if ((uintptr_t)to % bytes != 0 || (uintptr_t)from % bytes != 0)
+        give_up("an asynchronous copy is not aligned");
+    if (c->count == c->room) {
+        c->room = c->room ? 2 * c->room : 16;
+        c->at = realloc(c->at, (size_t)c->room * sizeof *c->at);
+        if (!c->at)
+            give_up("no memory for copies on their way");
+    }
+    copy *const begun = &c->at[c->count++];
+    *begun = (copy){.to = to, .bytes = bytes, .group = c->groups};
+    if (from)
+        memcpy(begun->data, from, bytes);
+    memset(to, 0xff, bytes);
+}
+
+void reel__sim_copies_begun(void) {
+    copies_of_self()->groups++;
+}
+
+void reel__sim_wait_for_copies(int left) {
+    copies *const c = copies_of_self();
+    int arrived = 0;
+    while (arrived < c->count && c->at[arrived].group < c->groups - left) {
+        memcpy(c->at[arrived].to, c->at[arrived].data, c->at[arrived].bytes);
+        arrived++;
+    }
+    c->count -= arrived;
+    if (c->count > 0)
+        memmove(c->at, c->at + arrived, (size_t)c->count * sizeof *c->at);
 }

@@ -2,10 +2,12 @@
  * sanitizers of the host's compiler.
  *
  * One block runs at a time, each of its threads on a fibre. A fibre runs until it meets a barrier or an
- * exchange among the lanes of its warp and goes on when all who take part are there. Shared memory is as
- * large as was asked for and starts as NaN in every float format. Threads, and blocks, are taken up in an
- * order that can be chosen: a kernel whose result depends on it lacks a barrier. What no correct kernel does,
- * such as a barrier that part of a block never reaches, ends the process with a line that says so. */
+ * exchange among the lanes of its warp and goes on when all who take part are there. A warp goes on until all
+ * its lanes stand at a barrier before another begins, so that warps are as far apart as barriers let them.
+ * Shared memory is as large as was asked for and starts as NaN in every float format; what is copied to it
+ * asynchronously is NaN until it is waited for. Blocks, warps and lanes are taken up in an order that can be
+ * chosen: a kernel whose result depends on it lacks a barrier. What no correct kernel does, such as a barrier
+ * that part of a block never reaches, ends the process with a line that says so. */
 #ifndef REEL_SIMULATOR_H
 #define REEL_SIMULATOR_H
 
@@ -35,7 +37,7 @@ typedef enum reel__sim_order {
     REEL__SIM_ORDERS,
 } reel__sim_order;
 
-/* In which order threads and blocks are taken up, from the next launch of this host thread on. */
+/* In which order blocks, warps and lanes are taken up, from the next launch of this host thread on. */
 void reel__sim_set_order(reel__sim_order order);
 
 /* Runs body(arg) as every thread of the grid. */
@@ -54,6 +56,14 @@ void reel__sim_barrier(void);
 /* Waits for the lanes in `lanes`, the caller's among them, and copies what each of them gave to all[lane]. */
 void reel__sim_exchange(uint32_t lanes, const void *mine, size_t bytes,
                         unsigned char all[REEL__WARP][REEL__EXCHANGE_BYTES]);
+
+enum { REEL__COPY_BYTES = 16 };
+/* Begins to copy up to that many bytes into shared memory; from NULL zeros. */
+void reel__sim_copy_async(void *to, const void *from, size_t bytes);
+/* Ends a group of the thread's copies. */
+void reel__sim_copies_begun(void);
+/* Lets all groups of the thread arrive but the last `left`. */
+void reel__sim_wait_for_copies(int left);
 
 #ifdef __cplusplus
 }

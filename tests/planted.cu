@@ -1,6 +1,7 @@
 #include "planted.h"
 
 #include "device.cuh"
+#include "mma.cuh"
 
 /* One thread per element; a block reverses its piece through shared memory. */
 REEL_GLOBAL reverse_kernel(const float *x, int64_t n, planted_fault fault, float *y) {
@@ -26,6 +27,30 @@ void planted_reverse(const reel_context *ctx, const reel_tensor *x, reel_tensor 
     const size_t shared = (fault == PLANTED_SMALL_SHARED ? PLANTED_PIECE / 2 : PLANTED_PIECE) * sizeof(float);
     REEL_LAUNCH(ctx, reverse_kernel, pieces, PLANTED_PIECE, shared, reel__at<float>(x), n, fault,
                 reel__at<float>(y));
+}
+
+/* One block of two warps; thread i copies element i of every piece and reads that opposite to it. */
+REEL_GLOBAL roll_kernel(const float *x, int64_t n, planted_fault fault, float *y) {
+    REEL_SHARED(float, piece);
+    const int i = (int)threadIdx.x;
+    for (int64_t first = 0; first < n; first += PLANTED_PIECE) {
+        const int length = n - first < PLANTED_PIECE ? (int)(n - first) : PLANTED_PIECE;
+        reel__copy_async<4>(piece + i, x + (i < length ? first + i : 0), i < length);
+        reel__copies_begun();
+        if (fault != PLANTED_NO_WAIT)
+            reel__wait_for_copies<0>();
+        reel__barrier();
+        const float opposite = i < length ? piece[length - 1 - i] : 0, sum = reel__warp_sum(opposite);
+        if (i < length)
+            y[first + i] = sum > 0 ? opposite : 0; /* all are positive */
+        if (fault != PLANTED_NO_LAST_BARRIER)
+            reel__barrier();
+    }
+}
+
+void planted_roll(const reel_context *ctx, const reel_tensor *x, reel_tensor *y, planted_fault fault) {
+    REEL_LAUNCH(ctx, roll_kernel, 1, PLANTED_PIECE, PLANTED_PIECE * sizeof(float), reel__at<float>(x),
+                reel_elements(x), fault, reel__at<float>(y));
 }
 
 /* One warp; lane l reads element l. */

@@ -38,12 +38,14 @@ static float reversed(int i) {
     return (float)(first + length - (i - first));
 }
 
+typedef void planted_kernel(const reel_context *, const reel_tensor *, reel_tensor *, planted_fault);
+
 /* Whether the kernel gives the right values in this order. */
-static bool is_right(planted_fault fault, reel__sim_order order) {
+static bool is_right(planted_kernel *kernel, planted_fault fault, reel__sim_order order) {
     float values[N];
     reel__sim_set_order(order);
     reel_fill(ctx, y, -1);
-    planted_reverse(ctx, x, y, fault);
+    kernel(ctx, x, y, fault);
     reel_read(ctx, y, values, sizeof values);
     for (int i = 0; i < N; i++)
         if (!(values[i] == reversed(i)))
@@ -53,7 +55,8 @@ static bool is_right(planted_fault fault, reel__sim_order order) {
 
 START_TEST(test_right_kernels_give_the_same_in_every_order) {
     for (reel__sim_order order = 0; order < REEL__SIM_ORDERS; order++) {
-        ck_assert(is_right(PLANTED_NONE, order));
+        ck_assert(is_right(planted_reverse, PLANTED_NONE, order));
+        ck_assert(is_right(planted_roll, PLANTED_NONE, order));
         planted_warp_sum(ctx, x, y, PLANTED_NONE);
         float sum[N];
         reel_read(ctx, y, sum, sizeof sum);
@@ -62,16 +65,27 @@ START_TEST(test_right_kernels_give_the_same_in_every_order) {
 }
 END_TEST
 
-START_TEST(test_a_missing_barrier_shows_in_some_order) {
-    bool always_right = true;
+static bool is_right_in_every_order(planted_kernel *kernel, planted_fault fault) {
+    bool right = true;
     for (reel__sim_order order = 0; order < REEL__SIM_ORDERS; order++)
-        always_right &= is_right(PLANTED_NO_BARRIER, order);
-    ck_assert(!always_right);
+        right &= is_right(kernel, fault, order);
+    return right;
+}
+
+START_TEST(test_a_missing_barrier_shows_in_some_order) {
+    ck_assert(!is_right_in_every_order(planted_reverse, PLANTED_NO_BARRIER));
+    ck_assert(!is_right_in_every_order(planted_roll, PLANTED_NO_LAST_BARRIER));
+}
+END_TEST
+
+START_TEST(test_copies_arrive_when_they_are_waited_for) {
+    for (reel__sim_order order = 0; order < REEL__SIM_ORDERS; order++)
+        ck_assert(!is_right(planted_roll, PLANTED_NO_WAIT, order));
 }
 END_TEST
 
 START_TEST(test_a_wrong_tail_shows_in_the_values) {
-    ck_assert(!is_right(PLANTED_SHORT_TAIL, REEL__SIM_ASCENDING));
+    ck_assert(!is_right(planted_reverse, PLANTED_SHORT_TAIL, REEL__SIM_ASCENDING));
 }
 END_TEST
 
@@ -137,6 +151,7 @@ int main(void) {
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_right_kernels_give_the_same_in_every_order);
     tcase_add_test(tcase, test_a_missing_barrier_shows_in_some_order);
+    tcase_add_test(tcase, test_copies_arrive_when_they_are_waited_for);
     tcase_add_test(tcase, test_a_wrong_tail_shows_in_the_values);
     tcase_add_loop_test(tcase, test_a_fault_ends_the_process_and_says_so, 0,
                         sizeof deadly / sizeof deadly[0]);
