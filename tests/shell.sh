@@ -1,5 +1,5 @@
 # What the tests in shell share; they source it. POSIX sh.
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154 # build_root is the test's
 
 # absolute PATH: the same from any folder
 absolute() {
@@ -11,6 +11,35 @@ enter_empty_folder() {
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     cd "$work" || exit 1
+}
+
+have() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# skip_without TOOL...
+skip_without() {
+    for tool; do
+        have "$tool" || { echo "skipped: there is no $tool" && exit 77; }
+    done
+}
+
+# install_to_stage [OPTION OF meson install ...]: the build of $build_root, below $stage in an empty folder. Meson's
+# log of the last installation, by which one uninstalls, is the user's own again afterwards.
+install_to_stage() {
+    enter_empty_folder
+    install_log=$build_root/meson-logs/install-log.txt
+    [ ! -f "$install_log" ] || cp "$install_log" log_before
+    trap restore_install_log EXIT
+    stage=$work/stage
+    meson install -C "$build_root" --no-rebuild --destdir "$stage" "$@" >out 2>&1 || {
+        cat out
+        exit 1
+    }
+}
+restore_install_log() {
+    if [ -f "$work/log_before" ]; then cp "$work/log_before" "$install_log"; else rm -f "$install_log"; fi
+    rm -rf "$work"
 }
 
 failures=0

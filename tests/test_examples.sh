@@ -15,28 +15,8 @@ source_root=$(absolute "$1") build_root=$(absolute "$2") sanitizers=$3
 shift 3 # what is left is the compiler
 models=$source_root/models page=$source_root/models/README.md
 
-have() {
-    command -v "$1" >/dev/null 2>&1
-}
-for tool in meson pkg-config; do
-    have $tool || { echo "skipped: there is no $tool" && exit 77; }
-done
-
-enter_empty_folder
-# Meson's log of the last installation is to be the user's own again afterwards.
-log=$build_root/meson-logs/install-log.txt
-[ ! -f "$log" ] || cp "$log" log_before
-restore_log() {
-    if [ -f log_before ]; then cp log_before "$log"; else rm -f "$log"; fi
-    rm -rf "$work"
-}
-trap restore_log EXIT
-
-stage=$work/stage
-meson install -C "$build_root" --no-rebuild --tags devel,runtime --destdir "$stage" >out 2>&1 || {
-    cat out
-    exit 1
-}
+skip_without meson pkg-config
+install_to_stage --tags devel,runtime
 asks() {
     PKG_CONFIG_PATH=$stage$libdir/pkgconfig PKG_CONFIG_SYSROOT_DIR=$stage pkg-config "$@"
 }

@@ -15,28 +15,8 @@ source_root=$(absolute "$1") build_root=$(absolute "$2") sanitizers=$3
 shift 3 # what is left is the compiler
 programs='trm_convert trm_data trm_eval trm_solve trm_train'
 
-have() {
-    command -v "$1" >/dev/null 2>&1
-}
-for tool in meson ninja pkg-config nm readelf; do
-    have $tool || { echo "skipped: there is no $tool" && exit 77; }
-done
-
-enter_empty_folder
-# Uninstalling goes by Meson's log of the last installation, which is to be the user's own again afterwards.
-log=$build_root/meson-logs/install-log.txt
-[ ! -f "$log" ] || cp "$log" log_before
-restore_log() {
-    if [ -f log_before ]; then cp log_before "$log"; else rm -f "$log"; fi
-    rm -rf "$work"
-}
-trap restore_log EXIT
-
-stage=$work/stage
-meson install -C "$build_root" --no-rebuild --destdir "$stage" >out 2>&1 || {
-    cat out
-    exit 1
-}
+skip_without meson ninja pkg-config nm readelf
+install_to_stage
 
 # ---- files ---------------------------------------------------------------------------------------------------
 headers=$(find "$source_root"/*/reel -name '*.h' | sed 's|.*/||' | sort)
