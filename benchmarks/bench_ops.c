@@ -60,13 +60,6 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static reel_device device_named(struct argp_state *state, const char *name) {
-    const bool cuda = strcmp(name, "cuda") == 0;
-    if (!cuda && strcmp(name, "cpu") != 0)
-        argp_error(state, "--device is cpu or cuda, not '%s'", name);
-    return cuda ? REEL_CUDA : REEL_CPU;
-}
-
 static void add_shape_file(struct argp_state *state, settings *s, const char *path) {
     if (s->shape_file_count == MAX_FILES)
         argp_error(state, "--shapes is given more than %d times", MAX_FILES);
@@ -77,7 +70,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     settings *const s = state->input;
     switch (key) {
     case DEVICE:
-        s->device = device_named(state, text);
+        s->device = timing_device(state, text);
         return 0;
     case DTYPE:
         s->dtype = timing_dtype(state, text);

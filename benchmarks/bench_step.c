@@ -84,13 +84,6 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static reel_device device_named(struct argp_state *state, const char *name) {
-    const bool cuda = strcmp(name, "cuda") == 0;
-    if (!cuda && strcmp(name, "cpu") != 0)
-        argp_error(state, "--device is cpu or cuda, not '%s'", name);
-    return cuda ? REEL_CUDA : REEL_CPU;
-}
-
 static bool mlp_named(struct argp_state *state, const char *name) {
     const bool mlp = strcmp(name, "mlp") == 0;
     if (!mlp && strcmp(name, "att") != 0)
@@ -139,7 +132,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         s->model.forward_dtype = timing_dtype(state, text);
         return 0;
     case DEVICE:
-        s->device = device_named(state, text);
+        s->device = timing_device(state, text);
         return 0;
     case STEPS:
         s->steps = timing_whole(state, text, 0);

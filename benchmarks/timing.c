@@ -1,6 +1,7 @@
 #include "timing.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -80,4 +81,11 @@ reel_dtype timing_dtype(struct argp_state *state, const char *name) {
             return dtypes[i];
     argp_error(state, "--dtype is f32, bf16 or f64, not '%s'", name);
     return REEL_F32;
+}
+
+reel_device timing_device(struct argp_state *state, const char *name) {
+    const bool cuda = strcmp(name, "cuda") == 0;
+    if (!cuda && strcmp(name, "cpu") != 0)
+        argp_error(state, "--device is cpu or cuda, not '%s'", name);
+    return cuda ? REEL_CUDA : REEL_CPU;
 }

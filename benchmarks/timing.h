@@ -38,5 +38,6 @@ timing_summary timing_summarise(timing_samples *s);
 /* Values of options; what is none ends the program with a line that says so. */
 int64_t timing_whole(struct argp_state *state, const char *text, int64_t least);
 reel_dtype timing_dtype(struct argp_state *state, const char *name);
+reel_device timing_device(struct argp_state *state, const char *name);
 
 #endif
