@@ -156,7 +156,7 @@
     X(seed,                    INT(0, CONFIG_INT_MAX),                "0",                                   \
       "key of every random draw")                                                                            \
     X(device,                  WORD(config_device),                   "auto",                                \
-      "where to compute; auto: cuda where this build and machine have a GPU, else cpu")                                                   \
+      "where to compute; auto: cuda where build and machine have it, else cpu")                              \
     X(threads,                 INT(0, 1024),                          "0",                                   \
       "CPU threads; 0: as many as this process may use; results do not depend on it")                        \
     X(project_name,            STRING,                                "null",                                \

@@ -31,13 +31,14 @@ static reel_tensor element_of(const reel_tensor *x, int64_t element) {
 /* y -> sum(w * y), the last op before the check's own backward. */
 static void weighted_sum_backward(reel_context *ctx, const reel_node *node) {
     reel_tensor *dy = reel__result(ctx, node->in[0]->dtype, node->in[0]->rank, node->in[0]->shape);
-    double *weights = values_of(ctx, dy);
+    const size_t bytes = (size_t)reel_elements(dy) * sizeof(double);
+    double *weights = reel__failed(ctx) ? NULL : reel__region_take(ctx, bytes);
     if (!weights)
         return;
     const double scale = reel_item(ctx, node->grad);
     for (int64_t i = 0, n = reel_elements(dy); i < n; i++)
         weights[i] = scale * weight(ctx, i);
-    reel_write(ctx, dy, weights, (size_t)reel_elements(dy) * sizeof *weights);
+    reel_write(ctx, dy, weights, bytes);
     reel__pass_gradient(ctx, node, 0, dy);
 }
 

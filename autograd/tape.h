@@ -70,8 +70,7 @@ bool reel__records(reel_context *ctx, reel_tensor *const *inputs, int n);
 reel_tensor *reel__record(reel_context *ctx, reel_tensor *y, const reel_record *record);
 #define REEL_RECORD(ctx, y, ...) reel__record(ctx, y, &(const reel_record){__VA_ARGS__})
 
-/* ---- gradients, inside a backward rule ------------------------------------------------------------------
- */
+/* ---- gradients, inside a backward rule ----------------------------------------------------------------- */
 
 /* Where a rule writes: every element of `to`, added to what is there when accumulate is set. `to` is NULL
  * when that input needs no gradient. */

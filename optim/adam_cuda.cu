@@ -10,8 +10,7 @@ REEL_DEVICE float reel__math_atan2(float y, float x) {
     return reel__atan2_f32(y, x);
 }
 
-/* ---- a step ----------------------------------------------------------------------------------------------
- */
+/* ---- a step -------------------------------------------------------------------------------------------- */
 
 /* p, m and v of one parameter. The clip's values are the device's: no step waits for them. */
 struct adam_element {
@@ -50,8 +49,7 @@ void reel__cuda_adam(const reel_context *ctx, const reel__adam *step, const reel
         })
 }
 
-/* ---- the norm --------------------------------------------------------------------------------------------
- */
+/* ---- the norm ------------------------------------------------------------------------------------------ */
 
 /* One block per chunk; thread t adds the elements t, t + REEL_BLOCK, ... of it. */
 template <class T> REEL_GLOBAL square_sums_kernel(const T *x, int64_t n, double *sums) {
@@ -104,8 +102,7 @@ void reel__cuda_clip(const reel_context *ctx, const reel_tensor *sums, double ma
                 max_norm, raised, reel__at<double>(clip), reel__device_fault(ctx));
 }
 
-/* ---- the average ------------------------------------------------------------------------------------------
- */
+/* ---- the average --------------------------------------------------------------------------------------- */
 
 struct exchange_element {
     template <class T> REEL_MEMBER void operator()(T &a, T &b) const {

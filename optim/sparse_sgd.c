@@ -50,8 +50,7 @@ reel_status reel_sign_sgd_rows(reel_context *ctx, reel_tensor *table, const reel
     return ctx->error.status;
 }
 
-/* ---- rows and the examples that name them, on the CPU ----------------------------------------------------
- */
+/* ---- rows and the examples that name them, on the CPU -------------------------------------------------- */
 
 static reel_status check_values(reel_context *ctx, const reel_tensor *table, const reel_tensor *ids,
                                 const reel_tensor *gradient) {

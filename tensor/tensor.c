@@ -73,8 +73,7 @@ void reel__contiguous_strides(int rank, const int64_t *shape, int64_t *stride) {
     }
 }
 
-/* ---- headers and storage ----------------------------------------------------------------------------------
- */
+/* ---- headers and storage ------------------------------------------------------------------------------- */
 
 static void set_shape(reel_context *ctx, reel__tensor *t, reel_dtype dtype, int rank, const int64_t *shape) {
     t->pub.dtype = dtype;

@@ -98,8 +98,7 @@ typedef struct op_case {
     void (*also)(reel_context *ctx);      /* what only this op promises; fails by itself */
 } op_case;
 
-/* ---- for references -------------------------------------------------------------------------------------
- */
+/* ---- for references ------------------------------------------------------------------------------------ */
 
 /* Gives y its shape and zeros. */
 void op_shape(op_array *y, int rank, const int64_t *shape);
@@ -119,8 +118,7 @@ typedef struct op_axis {
 } op_axis;
 op_axis op_around(const op_array *x, int64_t axis);
 
-/* ---- running --------------------------------------------------------------------------------------------
- */
+/* ---- running ------------------------------------------------------------------------------------------- */
 
 /* A line of op_list.h. */
 typedef struct op_entry {

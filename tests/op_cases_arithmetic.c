@@ -85,8 +85,7 @@ BINARY_CASE(eq, x[0] == x[1], .result = OP_U8, .variants = BINARY_VARIANTS(FEW))
 BINARY_CASE(lt, x[0] < x[1], .result = OP_U8, .variants = BINARY_VARIANTS(FEW))
 BINARY_CASE(le, x[0] <= x[1], .result = OP_U8, .variants = BINARY_VARIANTS(FEW))
 
-/* ---- where ----------------------------------------------------------------------------------------------
- */
+/* ---- where --------------------------------------------------------------------------------------------- */
 
 static reel_tensor *call_where(reel_context *ctx, reel_tensor *const *in, const op_variant *v) {
     (void)v;
@@ -135,8 +134,7 @@ void op_case_where(op_case *c) {
     };
 }
 
-/* ---- add_n ----------------------------------------------------------------------------------------------
- */
+/* ---- add_n --------------------------------------------------------------------------------------------- */
 
 /* v->n[0]: how many to add, when not all inputs once each. */
 static reel_tensor *call_add_n(reel_context *ctx, reel_tensor *const *in, const op_variant *v) {

@@ -272,8 +272,7 @@ void op_case_swiglu_linear(op_case *c) {
     };
 }
 
-/* ---- gated_mlp: v->n = {axis}, v->flags: without gradient, where it goes block by block -----------------
- */
+/* ---- gated_mlp: v->n = {axis}, v->flags: without gradient, where it goes block by block ---------------- */
 
 enum { NO_GRADIENT = 1 };
 

@@ -6,8 +6,7 @@
 
 static const double too_large[] = {0, 1, 7}, negative[] = {0, -1, 2};
 
-/* ---- embedding: v->a = {scale} ---------------------------------------------------------------------------
- */
+/* ---- embedding: v->a = {scale} ------------------------------------------------------------------------- */
 
 static reel_tensor *call_embedding(reel_context *ctx, reel_tensor *const *in, const op_variant *v) {
     return reel_embedding(ctx, in[0], in[1], v->a[0]);

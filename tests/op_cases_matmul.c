@@ -11,8 +11,7 @@
  * is one more. */
 #define TOLERANCES .forward = {64, 64, 1}, .backward = {64, 64, 1}
 
-/* ---- matmul ---------------------------------------------------------------------------------------------
- */
+/* ---- matmul -------------------------------------------------------------------------------------------- */
 
 static reel_tensor *call_matmul(reel_context *ctx, reel_tensor *const *in, const op_variant *v) {
     (void)v;
@@ -141,8 +140,7 @@ void op_case_matmul(op_case *c) {
     };
 }
 
-/* ---- linear ---------------------------------------------------------------------------------------------
- */
+/* ---- linear -------------------------------------------------------------------------------------------- */
 
 static reel_tensor *call_linear(reel_context *ctx, reel_tensor *const *in, const op_variant *v) {
     (void)v;

@@ -5,8 +5,7 @@
 
 #include <check.h>
 
-/* ---- reductions: v->n = {number of axes, axes...}, v->flags ---------------------------------------------
- */
+/* ---- reductions: v->n = {number of axes, axes...}, v->flags -------------------------------------------- */
 
 /* Folds the elements of one result: `count` values, in row-major order of the reduced axes. */
 typedef double fold(const double *x, int64_t count);
@@ -192,8 +191,7 @@ void op_case_argmax(op_case *c) {
     };
 }
 
-/* ---- softmax: v->n = {axis} ------------------------------------------------------------------------------
- */
+/* ---- softmax: v->n = {axis} ---------------------------------------------------------------------------- */
 
 /* y_i = x_i - ln sum_j e^x_j along the axis, the largest x taken out of the sum */
 static void reference_log_softmax(const op_variant *v, const op_array *x, op_array *y) {

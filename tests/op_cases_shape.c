@@ -6,8 +6,7 @@
 #include <float.h>
 #include <math.h>
 
-/* ---- reshape: v->n = {rank, sizes...} --------------------------------------------------------------------
- */
+/* ---- reshape: v->n = {rank, sizes...} ------------------------------------------------------------------ */
 
 static reel_tensor *call_reshape(reel_context *ctx, reel_tensor *const *in, const op_variant *v) {
     return reel_reshape(ctx, in[0], (int)v->n[0], v->n + 1);

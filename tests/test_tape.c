@@ -382,8 +382,7 @@ START_TEST(test_what_the_loss_does_not_need_gets_no_gradient) {
 }
 END_TEST
 
-/* ---- mixed dtypes ---------------------------------------------------------------------------------------
- */
+/* ---- mixed dtypes -------------------------------------------------------------------------------------- */
 
 START_TEST(test_the_gradient_of_a_cast_leaf_is_the_leafs_own) {
     /* 257 products of 1: bf16 has no 257, f32 does */
@@ -430,8 +429,7 @@ START_TEST(test_a_cast_on_the_tape_outlives_a_change_of_its_leaf) {
 }
 END_TEST
 
-/* ---- memory ---------------------------------------------------------------------------------------------
- */
+/* ---- memory -------------------------------------------------------------------------------------------- */
 
 enum { CHAIN = 50, WIDTH = 1000 };
 
@@ -575,8 +573,7 @@ START_TEST(test_freeing_a_context_frees_all_it_owns) {
 }
 END_TEST
 
-/* ---- REEL_CHECK ------------------------------------------------------------------------------------------
- */
+/* ---- REEL_CHECK ---------------------------------------------------------------------------------------- */
 
 START_TEST(test_reel_check_names_the_first_op_that_is_not_finite) {
     reel_context_free(ctx);
@@ -600,8 +597,7 @@ START_TEST(test_without_reel_check_infinities_pass) {
 }
 END_TEST
 
-/* ---- main ------------------------------------------------------------------------------------------------
- */
+/* ---- main ---------------------------------------------------------------------------------------------- */
 
 int main(void) {
     const TTest *const tests[] = {

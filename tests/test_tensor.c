@@ -39,8 +39,7 @@ static void expect_message(reel_status status, const char *words) {
     reel_tape_reset(ctx);
 }
 
-/* ---- contexts and errors --------------------------------------------------------------------------------
- */
+/* ---- contexts and errors ------------------------------------------------------------------------------- */
 
 START_TEST(test_context_takes_its_options) {
     ck_assert_int_eq(reel_context_threads(ctx), 2);
@@ -120,8 +119,7 @@ START_TEST(test_names_and_sizes_of_dtypes) {
 }
 END_TEST
 
-/* ---- tensors --------------------------------------------------------------------------------------------
- */
+/* ---- tensors ------------------------------------------------------------------------------------------- */
 
 START_TEST(test_a_new_tensor_is_row_major_and_zero) {
     reel_tensor *t = reel_tensor_new(ctx, REEL_F32, REEL_SHAPE(2, 3, 4));
@@ -218,8 +216,7 @@ START_TEST(test_free_accepts_nothing) {
 }
 END_TEST
 
-/* ---- values ---------------------------------------------------------------------------------------------
- */
+/* ---- values -------------------------------------------------------------------------------------------- */
 
 START_TEST(test_write_read_and_fill_grow_the_version) {
     reel_tensor *t = reel_tensor_new(ctx, REEL_I32, REEL_SHAPE(3));
@@ -430,8 +427,7 @@ START_TEST(test_contiguity_sees_through_axes_of_one) {
 }
 END_TEST
 
-/* ---- memory ----------------------------------------------------------------------------------------------
- */
+/* ---- memory -------------------------------------------------------------------------------------------- */
 
 START_TEST(test_pool_reuses_what_was_freed_last) {
     reel__storage *a = reel__storage_new(ctx, 1000), *b = reel__storage_new(ctx, 1000);
@@ -492,8 +488,7 @@ START_TEST(test_pool_guards_its_blocks) {
 END_TEST
 #endif
 
-/* ---- threads ----------------------------------------------------------------------------------------------
- */
+/* ---- threads ------------------------------------------------------------------------------------------- */
 
 enum { MOST_PIECES = 1000 };
 
