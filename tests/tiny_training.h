@@ -9,13 +9,16 @@
 #include <reel/optim.h>
 #include <reel/tensor.h>
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 enum { TINY_ROWS = 6, TINY_CELLS = 8, TINY_VOCABULARY = 5, TINY_PUZZLES = 9, TINY_STEPS = 6 };
 
 typedef struct tiny_training {
     const char *arch;
+    bool mlp_t;
     reel_dtype dtype;
+    reel_device device;
     int threads;
     uint64_t seed;
     /* What comes of it: the weights and the EMA, on the C heap, and the sums of the last step. */
@@ -36,6 +39,7 @@ static inline reel_model *tiny_model(reel_context *ctx, const tiny_training *t) 
     config.round_width = 16;
     config.H_cycles = config.L_cycles = 2;
     config.halt_max_steps = 3;
+    config.mlp_t = t->mlp_t;
     config.forward_dtype = t->dtype;
     return reel_model_new(ctx, &config);
 }
@@ -76,7 +80,7 @@ static inline double *tiny_copy(reel_context *ctx, reel_tensor *from) {
 
 /* Builds, trains and frees everything but *t's results. An error stands in t->error. */
 static inline reel_status tiny_train(tiny_training *t) {
-    const reel_context_options options = {.device = REEL_CPU, .threads = t->threads, .seed = t->seed};
+    const reel_context_options options = {.device = t->device, .threads = t->threads, .seed = t->seed};
     const reel_optimizer_options how = {.beta1 = 0.9, .beta2 = 0.95, .weight_decay = 0.1, .ema_rate = 0.9};
     reel_context *ctx;
     reel_status status = reel_context_new(&ctx, &options, &t->error);
