@@ -1,31 +1,16 @@
 /* The simulator of CUDA's execution model. Every host thread that launches has a simulator of its own. */
 #include "simulator.h"
+#include "fibre.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <ucontext.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define REEL_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define REEL_ASAN 1
-#endif
-#endif
-#ifdef REEL_ASAN
-#include <sanitizer/common_interface_defs.h>
-#endif
-
-enum { MAX_THREADS = 1024, MAX_WARPS = MAX_THREADS / REEL__WARP, STACK_BYTES = 1 << 18 };
+enum { MAX_THREADS = 1024, MAX_WARPS = MAX_THREADS / REEL__WARP };
 
 /* A stack to run threads on. One after another may use the same, as long as none of them waits. */
 typedef struct fibre {
-    ucontext_t context;
-    void *stack;
-    void *sanitizer_stack; /* what AddressSanitizer keeps of it while another runs */
+    reel__fibre stack;
     struct fibre *next_free;
     struct fibre *next; /* of all */
 } fibre;
@@ -70,10 +55,7 @@ typedef struct simulator {
     void *shared;
     sim_thread *self;
     fibre *running, *free_fibres, *fibres;
-    ucontext_t scheduler;
-    void *scheduler_sanitizer_stack;
-    const void *scheduler_stack;
-    size_t scheduler_stack_bytes;
+    reel__fibre scheduler; /* the host thread itself */
 } simulator;
 
 static _Thread_local simulator *sim;
@@ -102,7 +84,7 @@ void reel__sim_free(void) {
     while (sim->fibres) {
         fibre *const f = sim->fibres;
         sim->fibres = f->next;
-        munmap(f->stack, STACK_BYTES);
+        reel__fibre_close(&f->stack);
         free(f);
     }
     for (int i = 0; i < MAX_THREADS; i++)
@@ -114,33 +96,17 @@ void reel__sim_free(void) {
 /* ---- fibres -------------------------------------------------------------------------------------------- */
 
 static void to_scheduler(void) {
-    fibre *const me = sim->running;
-#ifdef REEL_ASAN
-    __sanitizer_start_switch_fiber(&me->sanitizer_stack, sim->scheduler_stack, sim->scheduler_stack_bytes);
-#endif
-    swapcontext(&me->context, &sim->scheduler);
-#ifdef REEL_ASAN
-    __sanitizer_finish_switch_fiber(me->sanitizer_stack, &sim->scheduler_stack, &sim->scheduler_stack_bytes);
-#endif
+    reel__fibre_switch(&sim->running->stack, &sim->scheduler);
 }
 
 static void to_fibre(fibre *f) {
     sim->running = f;
-#ifdef REEL_ASAN
-    __sanitizer_start_switch_fiber(&sim->scheduler_sanitizer_stack, f->stack, STACK_BYTES);
-#endif
-    swapcontext(&sim->scheduler, &f->context);
-#ifdef REEL_ASAN
-    __sanitizer_finish_switch_fiber(sim->scheduler_sanitizer_stack, NULL, NULL);
-#endif
+    reel__fibre_switch(&sim->scheduler, &f->stack);
 }
 
 /* What a fibre does for ever: it starts threads one after another; with none left to start it rests. A thread
  * that waits takes the fibre with it until it ends. */
 static void run_threads(void) {
-#ifdef REEL_ASAN
-    __sanitizer_finish_switch_fiber(NULL, &sim->scheduler_stack, &sim->scheduler_stack_bytes);
-#endif
     for (;;) {
         while (sim->started < sim->may_start) {
             sim_thread *const t = &sim->threads[sim->turn[sim->started++]];
@@ -154,26 +120,14 @@ static void run_threads(void) {
     }
 }
 
-/* A fibre that will begin in run_threads. */
-static void prepare(fibre *const f) {
-    getcontext(&f->context);
-    f->context.uc_stack.ss_sp = f->stack;
-    f->context.uc_stack.ss_size = STACK_BYTES;
-    makecontext(&f->context, run_threads, 0);
-}
-
 static fibre *new_fibre(void) {
     fibre *const f = calloc(1, sizeof *f);
-    if (!f)
-        return NULL;
-    f->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (f->stack == MAP_FAILED) {
+    if (!f || !reel__fibre_open(&f->stack, run_threads)) {
         free(f);
         return NULL;
     }
     f->next = sim->fibres;
     sim->fibres = f;
-    prepare(f);
     return f;
 }
 
