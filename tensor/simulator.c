@@ -49,6 +49,7 @@ typedef struct simulator {
     sim_thread threads[MAX_THREADS];
     copies copies[MAX_THREADS];
     int turn[MAX_THREADS]; /* the order in which threads are taken up, warp after warp */
+    int next;              /* of the warp at hand: whom to look at next whether it is ready */
     int started;           /* how many of them have been */
     int may_start;         /* how many may be: those of the warp at hand and before */
     unsigned char exchanged[MAX_WARPS][REEL__WARP][REEL__EXCHANGE_BYTES];
@@ -95,13 +96,19 @@ void reel__sim_free(void) {
 
 /* ---- fibres -------------------------------------------------------------------------------------------- */
 
-static void to_scheduler(void) {
-    reel__fibre_switch(&sim->running->stack, &sim->scheduler);
-}
-
-static void to_fibre(fibre *f) {
-    sim->running = f;
-    reel__fibre_switch(&sim->scheduler, &f->stack);
+/* Goes on with the next thread of the warp at hand that is ready, or with the scheduler. */
+static void to_next(reel__fibre *me) {
+    while (sim->next < sim->may_start) {
+        sim_thread *const t = &sim->threads[sim->turn[sim->next++]];
+        if (t->state != READY)
+            continue;
+        sim->self = t;
+        sim->running = t->on;
+        reel__fibre_switch(me, &t->on->stack);
+        return;
+    }
+    if (me != &sim->scheduler)
+        reel__fibre_switch(me, &sim->scheduler);
 }
 
 /* What a fibre does for ever: it starts threads one after another; with none left to start it rests. A thread
@@ -114,9 +121,10 @@ static void run_threads(void) {
             sim->body(sim->arg);
             sim->self->state = DONE; /* the same thread: whoever ran meanwhile had a fibre of its own */
         }
-        sim->running->next_free = sim->free_fibres;
-        sim->free_fibres = sim->running;
-        to_scheduler();
+        fibre *const me = sim->running;
+        me->next_free = sim->free_fibres;
+        sim->free_fibres = me;
+        to_next(&me->stack);
     }
 }
 
@@ -143,12 +151,12 @@ static fibre *take_fibre(void) {
     return made;
 }
 
-/* The running thread waits in `state` until the scheduler finds it ready. */
+/* The running thread waits in `state` until it is found ready. */
 static void wait_in(thread_state state) {
     sim_thread *const me = sim->self;
     me->state = state;
     me->on = sim->running;
-    to_scheduler();
+    to_next(&me->on->stack);
     sim->self = me;
 }
 
@@ -207,17 +215,14 @@ static bool all_done(void) {
 /* Runs the warp whose lanes are turn[begin .. end - 1] until none of them can go on by itself. */
 static void run_warp(int begin, int end) {
     const int warp = sim->turn[begin] / REEL__WARP;
-    sim->may_start = end;
+    sim->may_start = sim->next = end;
+    while (sim->started < end) {
+        sim->running = take_fibre();
+        reel__fibre_switch(&sim->scheduler, &sim->running->stack);
+    }
     do {
-        while (sim->started < end)
-            to_fibre(take_fibre());
-        for (int i = begin; i < end; i++) {
-            sim_thread *const t = &sim->threads[sim->turn[i]];
-            if (t->state == READY) {
-                sim->self = t;
-                to_fibre(t->on);
-            }
-        }
+        sim->next = begin;
+        to_next(&sim->scheduler);
     } while (complete_exchanges(warp));
 }
 
@@ -268,17 +273,24 @@ static void take_turns(void) {
     }
 }
 
-static void place_threads(reel__place grid, reel__place block, int64_t index) {
+static void place_threads(reel__place grid, reel__place block) {
+    for (int i = 0; i < sim->count; i++) {
+        const unsigned n = (unsigned)i;
+        sim->threads[i].place =
+            (reel__sim_thread){.thread = {n % block.x, n / block.x % block.y, n / block.x / block.y},
+                               .block_size = block,
+                               .grid_size = grid,
+                               .lane = n % REEL__WARP};
+    }
+}
+
+/* Before the threads run as those of another block. */
+static void place_block(reel__place grid, int64_t index) {
     const reel__place at = {(unsigned)(index % grid.x), (unsigned)(index / grid.x % grid.y),
                             (unsigned)(index / grid.x / grid.y)};
     for (int i = 0; i < sim->count; i++) {
-        const unsigned n = (unsigned)i;
-        sim->threads[i] =
-            (sim_thread){.place = {.thread = {n % block.x, n / block.x % block.y, n / block.x / block.y},
-                                   .block = at,
-                                   .block_size = block,
-                                   .grid_size = grid,
-                                   .lane = n % REEL__WARP}};
+        sim->threads[i].place.block = at;
+        sim->threads[i].state = WAITS_TO_START;
     }
 }
 
@@ -293,13 +305,14 @@ void reel__sim_launch(const char *kernel, reel__place grid, reel__place block, s
         give_up("a launch of no block, no thread or more than 1024 threads");
     sim->count = (int)count;
     take_turns();
+    place_threads(grid, block);
     for (int64_t i = 0; i < blocks; i++) {
         sim->shared = malloc(shared_bytes); /* anew, so that AddressSanitizer watches its ends */
         if (!sim->shared && shared_bytes > 0)
             give_up("no memory for what a block shares");
         if (shared_bytes > 0)
             memset(sim->shared, 0xff, shared_bytes); /* NaN in f64, f32 and bf16 */
-        place_threads(grid, block, turn_of(i, blocks));
+        place_block(grid, turn_of(i, blocks));
         run_block();
         free(sim->shared);
     }
@@ -319,6 +332,15 @@ void reel__sim_barrier(void) {
     wait_in(AT_BARRIER);
 }
 
+/* The first bytes of each, by words: without a look at the shadow of every lane. */
+__attribute__((no_sanitize("address"))) static void copy_given(unsigned char (*to)[REEL__EXCHANGE_BYTES],
+                                                               unsigned char (*from)[REEL__EXCHANGE_BYTES],
+                                                               size_t bytes) {
+    for (size_t at = 0; at < bytes; at += sizeof(uint64_t))
+        for (int lane = 0; lane < REEL__WARP; lane++)
+            memcpy(to[lane] + at, from[lane] + at, sizeof(uint64_t));
+}
+
 void reel__sim_exchange(uint32_t lanes, const void *mine, size_t bytes,
                         unsigned char all[REEL__WARP][REEL__EXCHANGE_BYTES]) {
     sim_thread *const me = sim->self;
@@ -328,7 +350,7 @@ void reel__sim_exchange(uint32_t lanes, const void *mine, size_t bytes,
     memcpy(me->gives, mine, bytes);
     const int warp = (int)(me - sim->threads) / REEL__WARP;
     wait_in(AT_EXCHANGE);
-    memcpy(all, sim->exchanged[warp], sizeof sim->exchanged[warp]);
+    copy_given(all, sim->exchanged[warp], bytes);
 }
 
 /* ---- copies that arrive later -------------------------------------------------------------------------- */
