@@ -4,7 +4,8 @@
  * fills an op_case. Everything else follows from it and from the list, and is the same for all ops:
  *
  *   forward     in every dtype and every layout of the inputs, against the reference
- *   gradient    in f64 against central differences, for every input that the list calls differentiable
+ *   gradient    in f64 against central differences, for every input that the list calls differentiable;
+ *               a device's against the CPU's
  *   precision   gradients in f32 and bf16 against those in f64
  *   accumulate  the op used twice, only one input with gradient, a gradient with strides, also of 0
  *   ways        the same bits, forward and backward, with 1, 2 and 3 threads, or in every order of a GPU's

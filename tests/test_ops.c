@@ -1,4 +1,5 @@
-/* Every op of op_list.h against its case. `test_ops NAME ...` checks the ops named only.
+/* Every op of op_list.h against its case. `test_ops NAME ...` checks the ops named only, `test_ops K/N` the
+ * K-th and every N-th after it, so that N runs side by side check all.
  * REEL_TEST_DEVICE=cuda has them computed by the GPU, or what simulates one. */
 #include "op_case.h"
 
@@ -28,8 +29,13 @@ END_TEST
 
 /* All ops, or those named; false for a name that is no op's. */
 static bool select_ops(int n, char *const *names) {
-    for (int i = 0; i < OP_COUNT && n == 0; i++)
+    int part = 1, parts = 1;
+    const bool in_parts =
+        n == 1 && sscanf(names[0], "%d/%d", &part, &parts) == 2 && part >= 1 && parts >= part;
+    for (int i = part - 1; i < OP_COUNT && (n == 0 || in_parts); i += parts)
         selected[n_selected++] = &entries[i];
+    if (in_parts)
+        return true;
     for (int k = 0; k < n; k++) {
         const int before = n_selected;
         for (int i = 0; i < OP_COUNT && n_selected < OP_COUNT; i++)
