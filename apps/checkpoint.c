@@ -50,7 +50,7 @@ static bool is_finite_on_device(reel_context *ctx, reel_tensor *t) {
     return finite;
 }
 
-bool checkpoint_is_finite(reel_context *ctx, reel_tensor *t) {
+static bool is_finite(reel_context *ctx, reel_tensor *t) {
     if (t->device != REEL_CPU)
         return is_finite_on_device(ctx, t);
     const int64_t n = reel_elements(t);
@@ -64,18 +64,26 @@ bool checkpoint_is_finite(reel_context *ctx, reel_tensor *t) {
     return finite;
 }
 
+reel_status checkpoint_check(reel_context *ctx, const reel_named_tensor *items, int64_t count,
+                             const char *path, reel_error *error) {
+    for (int64_t i = 0; i < count; i++) {
+        if (is_finite(ctx, items[i].tensor))
+            continue;
+        const reel_status status = reel_context_status(ctx);
+        return status == REEL_OK
+                   ? reel_fail(error, REEL_ERROR_NOT_FINITE, "%s: %s is not finite", path, items[i].name)
+                   : reel_fail(error, status, "%s: %s", path, reel_context_message(ctx));
+    }
+    return REEL_OK;
+}
+
 static reel_status write_list(trainer *t, const tensor_list *list, const char *config, const char *path,
                               reel_error *error) {
     char step[24];
     snprintf(step, sizeof step, "%" PRId64, t->step);
     const reel_safetensors_pair metadata[] = {{"config", config}, {"format", format_name}, {"step", step}};
     const int64_t metadata_count = sizeof metadata / sizeof metadata[0];
-    reel_status status = REEL_OK;
-    for (int64_t i = 0; i < list->count && status == REEL_OK; i++) {
-        if (!checkpoint_is_finite(t->ctx, list->items[i].tensor))
-            status =
-                reel_fail(error, REEL_ERROR_NOT_FINITE, "%s: %s is not finite", path, list->items[i].name);
-    }
+    reel_status status = checkpoint_check(t->ctx, list->items, list->count, path, error);
     interrupt_hold();
     if (status == REEL_OK)
         status =
@@ -91,6 +99,8 @@ reel_status checkpoint_save(trainer *t, const char *path, reel_error *error) {
     if (list.items && config) {
         trainer_swap_ema(t);
         status = write_list(t, &list, config, path, error);
+        if (status != REEL_OK)
+            reel_tape_reset(t->ctx); /* or the weights would not come back */
         trainer_swap_ema(t);
     } else {
         no_memory(path, error);

@@ -15,8 +15,10 @@
  * REEL_ERROR_NOT_FINITE, so that no file of such ever replaces or joins a good one. */
 reel_status checkpoint_save(trainer *t, const char *path, reel_error *error);
 
-/* Whether an f32 or f64 tensor holds neither infinities nor NaN; all that is trained is of these types. */
-bool checkpoint_is_finite(reel_context *ctx, reel_tensor *t);
+/* REEL_ERROR_NOT_FINITE for a tensor that holds infinities or NaN, or why it cannot be looked at; only f32
+ * and f64 are, of which all is that is trained. */
+reel_status checkpoint_check(reel_context *ctx, const reel_named_tensor *items, int64_t count,
+                             const char *path, reel_error *error);
 
 /* Reads weights written by checkpoint_save, or any file with the same tensors. A tensor that is missing, that
  * the model does not have or that has another shape is refused by name. Puzzle embeddings of another number

@@ -193,12 +193,10 @@ reel_status run_state_save(trainer *t, const run_record *record, const char *pat
     reel_named_tensor *const items = calloc((size_t)list.count + votes, sizeof *items);
     reel_status status = config && ballots && items ? REEL_OK : no_memory(path, error);
     int64_t count = 0;
-    for (int i = 0; i < list.count && status == REEL_OK; i++) {
+    for (int i = 0; i < list.count && status == REEL_OK; i++)
         items[count++] = list.items[i];
-        if (!checkpoint_is_finite(t->ctx, list.items[i].tensor))
-            status =
-                reel_fail(error, REEL_ERROR_NOT_FINITE, "%s: %s is not finite", path, list.items[i].name);
-    }
+    if (status == REEL_OK)
+        status = checkpoint_check(t->ctx, items, count, path, error);
     for (size_t i = 0; i < votes && status == REEL_OK; i++) {
         status = fill_ballot(t, i, &ballots[i], path, error);
         items[count++] = (reel_named_tensor){ballots[i].name, ballots[i].tensor};

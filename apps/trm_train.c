@@ -200,7 +200,9 @@ static bool rescue(trainer *t, run *r, reel_status stopped_by, const reel_error 
     reel_status state = REEL_OK;
     if (stopped_by == REEL_OK && (state = run_save_state(r, t, &error)) != REEL_OK)
         fprintf(stderr, "; %s", error.message);
-    if (run_save_weights(r, t, &error) != REEL_OK && strcmp(error.message, reason->message) != 0)
+    const reel_status weights = run_save_weights(r, t, &error);
+    const bool device_is_lost = stopped_by == REEL_ERROR_DEVICE && weights == REEL_ERROR_DEVICE;
+    if (weights != REEL_OK && !device_is_lost && strcmp(error.message, reason->message) != 0)
         fprintf(stderr, "; %s", error.message);
     if (r->saved_step == t->step)
         fprintf(stderr, "; the weights of step %" PRId64 " are in %s\n", t->step, r->saved);

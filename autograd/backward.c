@@ -72,8 +72,7 @@ static reel_tensor *new_gradient(reel_context *ctx, const reel_tensor *t) {
     const size_t bytes = (size_t)reel_elements(t) * reel_dtype_bytes(t->dtype);
     reel__storage *storage = reel__storage_new(ctx, bytes);
     if (!storage) {
-        reel__error(ctx, REEL_ERROR_MEMORY, "backward", "no memory for a gradient of %zu bytes, shape %s",
-                    bytes, reel__shape_text(t->rank, t->shape).text);
+        reel__no_memory(ctx, NULL, bytes, "a gradient %s", reel__shape_text(t->rank, t->shape).text);
         return NULL;
     }
     reel__storage_mark_tape(ctx, storage);
@@ -190,6 +189,7 @@ static void step(reel_context *ctx, reel_node *node, bool keep_tape) {
     reel__tensor *out = reel__inside(node->out);
     const int64_t first = ctx->tape->live_count;
     if (out->grad && !reel__failed(ctx)) {
+        ctx->op = node->op;
         node->grad = out->grad;
         node->backward(ctx, node);
         deliver_pending(ctx);

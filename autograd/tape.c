@@ -49,6 +49,7 @@ bool reel__grad_enabled(const reel__tape *tape) {
 /* ---- checks -------------------------------------------------------------------------------------------- */
 
 bool reel__check_inputs(reel_context *ctx, const char *op, reel_tensor *const *inputs, int n) {
+    ctx->op = op;
     if (reel__failed(ctx))
         return false;
     for (int i = 0; i < n; i++) {
@@ -110,9 +111,7 @@ reel_tensor *reel__result(reel_context *ctx, reel_dtype dtype, int rank, const i
     reel_tensor *t = reel__header(ctx, dtype, rank, shape);
     reel__storage *storage = t ? reel__storage_new(ctx, bytes) : NULL;
     if (!storage) {
-        reel__error(ctx, REEL_ERROR_MEMORY, "tape", "no memory for %zu bytes, shape %s of %s; %lld in use",
-                    bytes, reel__shape_text(rank, shape).text, reel_dtype_name(dtype),
-                    (long long)ctx->pool.memory.live_bytes);
+        reel__no_memory(ctx, NULL, bytes, "a result %s", reel__shape_text(rank, shape).text);
         return ctx->void_tensor;
     }
     reel__storage_mark_tape(ctx, storage);
@@ -127,6 +126,7 @@ reel_tensor *reel__result_like(reel_context *ctx, const reel_tensor *x) {
 
 reel_tensor *reel_constant(reel_context *ctx, reel_dtype dtype, int rank, const int64_t *shape,
                            double value) {
+    ctx->op = "constant";
     reel_tensor *t = reel__result(ctx, dtype, rank, shape);
     if (!reel_is_void(t))
         reel__fill_values(ctx, t, value);

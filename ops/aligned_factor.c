@@ -47,12 +47,11 @@ reel__storage *reel__aligned_factor(reel_context *ctx, const reel_tensor *x, con
     const int64_t distance = turn ? l.lines : reel__round_up(l.side_by_side, unit);
     const int64_t lines = turn ? l.side_by_side : l.lines;
     const bool by_rows = (l.column == 1) != turn;
-    reel__storage *const storage =
-        reel__storage_new(ctx, (size_t)(lines * distance) * reel_dtype_bytes(x->dtype));
+    const size_t bytes = (size_t)(lines * distance) * reel_dtype_bytes(x->dtype);
+    reel__storage *const storage = reel__storage_new(ctx, bytes);
     if (!storage) {
-        reel__error(ctx, REEL_ERROR_MEMORY, "matmul",
-                    "no memory for an aligned copy of a factor of %lld x %lld", (long long)l.rows,
-                    (long long)l.columns);
+        reel__no_memory(ctx, NULL, bytes, "an aligned copy [%lld,%lld]", (long long)l.rows,
+                        (long long)l.columns);
         return NULL;
     }
     const reel_tensor from = {.dtype = x->dtype,

@@ -47,9 +47,10 @@ static int64_t keys_of(const attention *a, int64_t i) {
 static void for_each_head(reel_context *ctx, attention *a, int64_t reals, reel__range_fn *piece) {
     const int64_t line = 64;
     a->scratch_bytes = (reals * (int64_t)reel_dtype_bytes(reel__wide(a->q->dtype)) + line - 1) / line * line;
-    reel__storage *scratch = reel__storage_new(ctx, (size_t)(a->scratch_bytes * ctx->threads));
+    const size_t bytes = (size_t)(a->scratch_bytes * ctx->threads);
+    reel__storage *scratch = reel__storage_new(ctx, bytes);
     if (!scratch) {
-        reel__error(ctx, REEL_ERROR_MEMORY, "scaled_dot_product_attention", "no memory for a tile of scores");
+        reel__no_memory(ctx, NULL, bytes, "the scores of %d threads", ctx->threads);
         return;
     }
     a->scratch = scratch->data;

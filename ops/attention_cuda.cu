@@ -383,10 +383,10 @@ void reel__cuda_attention(reel_context *ctx, const reel_tensor *q, const reel_te
 
 template <class T> static void backward(reel_context *ctx, attention_job<T> &job) {
     const int64_t rows = job.B * job.H * job.Tq;
-    reel__storage *const delta = reel__storage_new(ctx, (size_t)(rows + 1) * sizeof *job.delta);
+    const size_t bytes = (size_t)(rows + 1) * sizeof *job.delta;
+    reel__storage *const delta = reel__storage_new(ctx, bytes);
     if (!delta) {
-        reel__error(ctx, REEL_ERROR_MEMORY, "scaled_dot_product_attention",
-                    "no memory for a number per query");
+        reel__no_memory(ctx, nullptr, bytes, "a number per query");
         return;
     }
     job.delta = static_cast<reel__real_of<T> *>(delta->data);

@@ -183,10 +183,10 @@ void REEL_CPU(gated_mlp)(reel_context *ctx, const reel_tensor *x, const reel_ten
     if (g.dtype == REEL_BF16 && !plan_bf16(ctx, &g))
         return;
     g.scratch_bytes = (g.scratch_bytes + PAGE - 1) / PAGE * PAGE;
-    reel__storage *scratch = reel__storage_new(ctx, g.scratch_bytes * (size_t)ctx->threads);
+    const size_t bytes = g.scratch_bytes * (size_t)ctx->threads;
+    reel__storage *scratch = reel__storage_new(ctx, bytes);
     if (!scratch) {
-        reel__error(ctx, REEL_ERROR_MEMORY, "gated_mlp", "no memory for the blocks of %d threads",
-                    ctx->threads);
+        reel__no_memory(ctx, NULL, bytes, "the blocks of %d threads", ctx->threads);
         return;
     }
     g.scratch = scratch->data;

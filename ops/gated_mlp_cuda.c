@@ -60,8 +60,7 @@ void reel__cuda_gated_mlp(reel_context *ctx, const reel_tensor *x, const reel_te
     reel__storage *const up_copy = reel__aligned_factor(ctx, up, &from, &up_aligned);
     reel__storage *const between = reel__storage_new(ctx, (size_t)(size * each));
     if (!between)
-        reel__error(ctx, REEL_ERROR_MEMORY, "gated_mlp", "no memory for a slice of %lld bytes",
-                    (long long)(size * each));
+        reel__no_memory(ctx, NULL, (size_t)(size * each), "a slice");
     for (int64_t first = 0, n; first < at.outer && !reel__failed(ctx); first += n) {
         n = at.outer - first < size ? at.outer - first : size;
         const reel_tensor x_slice = reel__part(&from, 0, first, n);

@@ -240,8 +240,7 @@ static void launch(reel_context *ctx, const char *op, const plan *p, const void 
     reel__storage *const workspace =
         p->workspace_bytes > 0 ? reel__storage_new(ctx, p->workspace_bytes) : NULL;
     if (p->workspace_bytes > 0 && !workspace) {
-        reel__error(ctx, REEL_ERROR_MEMORY, op, "no memory for cuBLASLt's workspace of %zu bytes",
-                    p->workspace_bytes);
+        reel__no_memory(ctx, op, p->workspace_bytes, "cuBLASLt's workspace");
         return;
     }
     const cublasStatus_t status = cublasLtMatmul(

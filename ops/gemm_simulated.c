@@ -69,10 +69,10 @@ void reel__gemm(reel_context *ctx, const char *op, const reel__gemm_shape *s, co
         reel__error(ctx, REEL_ERROR_DEVICE, op, "cuBLASLt would not read a factor with these strides");
         return;
     }
-    reel__storage *const scratch =
-        reel__storage_new(ctx, (size_t)((s->m * s->k + s->k * s->n + s->m * s->n) * wide));
+    const size_t bytes = (size_t)((s->m * s->k + s->k * s->n + s->m * s->n) * wide);
+    reel__storage *const scratch = reel__storage_new(ctx, bytes);
     if (!scratch) {
-        reel__error(ctx, REEL_ERROR_MEMORY, op, "no memory for a product of the simulator");
+        reel__no_memory(ctx, op, bytes, "a product of the simulator");
         return;
     }
     char *const a_wide = scratch->data, *const b_wide = a_wide + s->m * s->k * wide;

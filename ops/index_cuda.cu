@@ -185,8 +185,7 @@ void reel__cuda_embedding_backward(reel_context *ctx, const reel_tensor *indices
         const size_t bytes = (size_t)(chunks * rows * width) * reel_dtype_bytes(dtable->dtype);
         scratch = reel__storage_new(ctx, bytes);
         if (!scratch) {
-            reel__error(ctx, REEL_ERROR_MEMORY, "embedding", "no memory for %zu bytes of partial sums",
-                        bytes);
+            reel__no_memory(ctx, nullptr, bytes, "partial sums");
             return;
         }
         reel__storage_zero(ctx, scratch, bytes);

@@ -149,7 +149,7 @@ static void run(reel_context *ctx, product *p) {
         const size_t bytes = (size_t)((p->slices - 1) * slice_bytes(p));
         partial = reel__storage_new(ctx, bytes);
         if (!partial) {
-            reel__error(ctx, REEL_ERROR_MEMORY, "matmul", "no memory for partial sums of %zu bytes", bytes);
+            reel__no_memory(ctx, NULL, bytes, "partial sums");
             return;
         }
         p->partial = partial->data;
@@ -177,10 +177,10 @@ static reel__storage *to_f32(reel_context *ctx, const reel_tensor *x, reel_tenso
     *copy = packed;
     copy->dtype = REEL_F32;
     reel__contiguous_strides(copy->rank, copy->shape, copy->stride);
-    reel__storage *storage = reel__storage_new(ctx, (size_t)reel_elements(copy) * sizeof(float));
+    const size_t bytes = (size_t)reel_elements(copy) * sizeof(float);
+    reel__storage *storage = reel__storage_new(ctx, bytes);
     if (!storage) {
-        reel__error(ctx, REEL_ERROR_MEMORY, "matmul", "no memory for %s in f32",
-                    reel__shape_text(x->rank, x->shape).text);
+        reel__no_memory(ctx, NULL, bytes, "an f32 copy %s", reel__shape_text(x->rank, x->shape).text);
         return NULL;
     }
     copy->data = storage->data;
@@ -245,10 +245,10 @@ static reel__storage *prepare_bf16(reel_context *ctx, product *p) {
         p->scratch_bytes = bytes > p->scratch_bytes ? bytes : p->scratch_bytes;
     }
     p->scratch_bytes = (p->scratch_bytes + PAGE - 1) / PAGE * PAGE; /* threads share no cache line */
-    reel__storage *scratch = reel__storage_new(ctx, p->scratch_bytes * (size_t)ctx->threads);
+    const size_t bytes = p->scratch_bytes * (size_t)ctx->threads;
+    reel__storage *scratch = reel__storage_new(ctx, bytes);
     if (!scratch)
-        reel__error(ctx, REEL_ERROR_MEMORY, "matmul", "no memory for the scratch of %d threads",
-                    ctx->threads);
+        reel__no_memory(ctx, NULL, bytes, "the scratch of %d threads", ctx->threads);
     else
         p->scratch = scratch->data;
     return scratch;

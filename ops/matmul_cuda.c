@@ -64,10 +64,10 @@ static bool choose_target(reel_context *ctx, const reel__product *p, target *t) 
         t->batch[i] = elements;
         elements *= p->batch[i];
     }
-    t->scratch = reel__storage_new(ctx, (size_t)(elements * element));
+    const size_t bytes = (size_t)(elements * element);
+    t->scratch = reel__storage_new(ctx, bytes);
     if (!t->scratch) {
-        reel__error(ctx, REEL_ERROR_MEMORY, "matmul", "no memory for partial sums of %lld bytes",
-                    (long long)(elements * element));
+        reel__no_memory(ctx, NULL, bytes, "partial sums");
         return false;
     }
     t->data = t->scratch->data;

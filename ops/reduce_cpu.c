@@ -155,7 +155,7 @@ void REEL_CPU(sum)(reel_context *ctx, const reel_tensor *x, double factor, reel_
         const size_t bytes = (size_t)(w.chunks * w.plan.outputs) * sizeof(double);
         scratch = reel__storage_new(ctx, bytes);
         if (!scratch) {
-            reel__error(ctx, REEL_ERROR_MEMORY, "sum", "no memory for %zu bytes of partial sums", bytes);
+            reel__no_memory(ctx, NULL, bytes, "partial sums");
             return;
         }
         w.partial = scratch->data;

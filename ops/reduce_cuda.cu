@@ -138,7 +138,7 @@ template <reel__team TEAM, int WIDTH, class T> static void sum_in_teams(reel_con
         const size_t bytes = (size_t)(job.chunks * outputs) * sizeof(double);
         scratch = reel__storage_new(ctx, bytes);
         if (!scratch) {
-            reel__error(ctx, REEL_ERROR_MEMORY, "sum", "no memory for %zu bytes of partial sums", bytes);
+            reel__no_memory(ctx, nullptr, bytes, "partial sums");
             return;
         }
         job.y = scratch->data, job.dtype = REEL_F64, job.factor = 1, job.accumulate = 0;

@@ -119,6 +119,7 @@ void reel_context_free(reel_context *ctx) {
         reel_tensor_free(ctx, &ctx->owned->pub);
     reel__region_free(&ctx->region);
     reel__pool_free(&ctx->pool);
+    reel__staging_free(ctx);
     reel__device_close(ctx->device);
     reel__workers_free(ctx->workers);
     free(ctx->profile);

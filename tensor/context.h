@@ -67,12 +67,14 @@ typedef enum reel__backend {
 
 struct reel_context {
     reel__backend backend;
-    struct reel__device *device; /* NULL on the CPU */
+    struct reel__device *device;   /* NULL on the CPU */
+    struct reel__staging *staging; /* NULL until the first upload */
     int threads;
     struct reel__workers *workers; /* threads - 1 of them; NULL for none */
     uint64_t seed;
     bool check_finite; /* REEL_CHECK=1 */
     reel_error error;
+    const char *op; /* whose inputs were checked last: who is short of memory for a result */
     int64_t next_id;
     reel_tensor *void_tensor;
     reel__tensor *owned; /* list */
@@ -95,6 +97,10 @@ reel_status reel__error(reel_context *ctx, reel_status status, const char *op, c
 static inline bool reel__failed(const reel_context *ctx) {
     return ctx->error.status != REEL_OK;
 }
+/* The error of storage that could not be had: what is missing, what the device has, what Reel holds of it.
+ * `format` names what it was for: "a result %s". `op` NULL: whatever runs. */
+reel_status reel__no_memory(reel_context *ctx, const char *op, size_t bytes, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* "[8,64]" into text. */
 enum { REEL__SHAPE_TEXT = 160 };
 typedef struct reel__text {
@@ -130,7 +136,8 @@ void reel__drop(reel_context *ctx, reel_tensor *t);
 
 /* ---- memory ---- */
 
-/* Storage of at least `bytes`, aligned to 64; NULL when the system has no more. */
+/* Storage of at least `bytes`, aligned to 64; NULL when the system has no more, though all free blocks were
+ * given back to it. The caller says so by reel__no_memory. */
 reel__storage *reel__storage_new(reel_context *ctx, size_t bytes);
 void reel__storage_hold(reel__storage *storage);
 void reel__storage_zero(reel_context *ctx, reel__storage *storage, size_t bytes);

@@ -28,6 +28,10 @@ typedef struct reel__fault {
 
 typedef struct reel__device reel__device;
 
+/* When a kernel has ended all work of the process: the reason, its name, where it shows, the advice. */
+#define REEL__LOST_FORMAT "a kernel failed: %s (%s); it shows at: %s%s"
+#define REEL__LOST_ADVICE "; REEL_CHECK=1 finds the kernel"
+
 /* How many GPUs a driver shows. */
 int reel__device_count(void);
 /* The first GPU (CUDA_VISIBLE_DEVICES chooses which that is). */
@@ -42,13 +46,30 @@ void reel__device_release(reel__device *device, void *memory);
 /* Free and total device memory, as the driver counts it. */
 void reel__device_memory(const reel__device *device, size_t *free_bytes, size_t *total_bytes);
 
-/* The host's memory may be used again on return. */
+/* The host's memory may be used again on return, which does not wait for the device (staging.c). */
 void reel__device_upload(reel_context *ctx, void *to, const void *from, size_t bytes);
 /* Waits for all work so far and makes what went wrong in it the context's error. */
 void reel__device_synchronise(reel_context *ctx);
 /* As synchronising, with bytes to take home. */
 void reel__device_download(reel_context *ctx, void *to, const void *from, size_t bytes);
 void reel__device_zero(reel_context *ctx, void *at, size_t bytes);
+
+/* What uploads are made of. Pinned memory of the host, which the device reads by itself: NULL when there is
+ * none. A transfer from it is queued; what it reads must stay until a mark set behind it has been waited for.
+ */
+void *reel__device_pin(reel__device *device, size_t bytes);
+void reel__device_unpin(reel__device *device, void *pinned);
+void reel__device_transfer(reel_context *ctx, void *to, const void *pinned, size_t bytes);
+/* From memory of any kind, taken over on return: this may wait for all that is queued. */
+void reel__device_transfer_now(reel_context *ctx, void *to, const void *from, size_t bytes);
+/* A mark is an event of the stream: NULL when there is none. */
+void *reel__device_mark_new(reel__device *device);
+void reel__device_mark_free(reel__device *device, void *mark);
+void reel__device_mark_set(reel_context *ctx, void *mark);
+/* Waits until the device has come to where the mark was set last. */
+void reel__device_mark_wait(reel_context *ctx, void *mark);
+/* Frees the pinned memory of a context's uploads, once it has waited for them. */
+void reel__staging_free(reel_context *ctx);
 
 /* Where kernels of this context raise a fault. */
 reel__fault *reel__device_fault(const reel_context *ctx);

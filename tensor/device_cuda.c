@@ -15,11 +15,41 @@ struct reel__device {
 
 /* ---- errors -------------------------------------------------------------------------------------------- */
 
-/* Keeps a failed call of the runtime as the context's error. Returns whether it succeeded. */
+/* What a kernel did, told by a later call, whichever that is; from then on every call fails. */
+static bool ends_all_work(cudaError_t result) {
+    switch (result) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorInvalidPc:
+    case cudaErrorHardwareStackError:
+    case cudaErrorAssert:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorECCUncorrectable:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Keeps a failed call of the runtime as the context's error. Returns whether it succeeded. What does not end
+ * all work must not be found again by the next launch. */
 static bool succeeded(const reel_context *ctx, cudaError_t result, const char *what) {
     if (result == cudaSuccess)
         return true;
+    (void)cudaGetLastError();
     reel_context *const owner = (reel_context *)(uintptr_t)ctx; /* launching is const, failing is not */
+    const struct cudaDeviceProp *const gpu = &ctx->device->properties;
+    if (result == cudaErrorNoKernelImageForDevice)
+        reel__error(
+            owner, REEL_ERROR_DEVICE, "cuda",
+            "%s: this build has no code for %s; build with -Dgpu_architectures=%d%d, or use device=cpu", what,
+            gpu->name, gpu->major, gpu->minor);
+    if (ends_all_work(result))
+        reel__error(owner, REEL_ERROR_DEVICE, "cuda", REEL__LOST_FORMAT, cudaGetErrorString(result),
+                    cudaGetErrorName(result), what, ctx->check_finite ? "" : REEL__LOST_ADVICE);
     reel__error(owner, result == cudaErrorMemoryAllocation ? REEL_ERROR_MEMORY : REEL_ERROR_DEVICE, "cuda",
                 "%s: %s (%s)", what, cudaGetErrorString(result), cudaGetErrorName(result));
     return false;
@@ -44,6 +74,20 @@ static reel_status refuse(cudaError_t result, reel_error *error) {
             "device cuda: the driver knows CUDA %d.%d, this build needs %d.%d; update the driver "
             "or use device=cpu",
             driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+    case cudaErrorMemoryAllocation:
+        return reel_fail(error, REEL_ERROR_MEMORY,
+                         "device cuda: no memory to begin with; do other programs use the GPU?");
+    case cudaErrorDevicesUnavailable:
+        return reel_fail(error, REEL_ERROR_DEVICE,
+                         "device cuda: another program has the GPU for itself (nvidia-smi shows which); wait "
+                         "for it or use device=cpu");
+    case cudaErrorSystemNotReady:
+        return reel_fail(
+            error, REEL_ERROR_DEVICE,
+            "device cuda: the GPUs of this machine are not ready; is its fabric manager running?");
+    case cudaErrorSystemDriverMismatch:
+        return reel_fail(error, REEL_ERROR_DEVICE,
+                         "device cuda: the driver was updated while it was loaded; restart the machine");
     default:
         return reel_fail(error, REEL_ERROR_DEVICE, "device cuda: %s (%s)", cudaGetErrorString(result),
                          cudaGetErrorName(result));
@@ -135,11 +179,13 @@ void reel__device_release(reel__device *device, void *memory) {
 
 void reel__device_memory(const reel__device *device, size_t *free_bytes, size_t *total_bytes) {
     (void)device;
-    if (cudaMemGetInfo(free_bytes, total_bytes) != cudaSuccess)
-        *free_bytes = *total_bytes = 0;
+    if (cudaMemGetInfo(free_bytes, total_bytes) == cudaSuccess)
+        return;
+    (void)cudaGetLastError();
+    *free_bytes = *total_bytes = 0;
 }
 
-void reel__device_upload(reel_context *ctx, void *to, const void *from, size_t bytes) {
+void reel__device_transfer_now(reel_context *ctx, void *to, const void *from, size_t bytes) {
     /* from pageable memory the call returns once the bytes are taken over */
     succeeded(ctx, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, ctx->device->stream), "upload");
 }
@@ -157,7 +203,7 @@ void reel__device_synchronise(reel_context *ctx) {
             ctx,
             cudaMemcpyAsync(device->host_fault, device->fault, bytes, cudaMemcpyDeviceToHost, device->stream),
             "download") ||
-        !succeeded(ctx, cudaStreamSynchronize(device->stream), "a kernel before this point"))
+        !succeeded(ctx, cudaStreamSynchronize(device->stream), "waiting"))
         return;
     if (device->host_fault->raised) {
         reel__report_fault(ctx, device->host_fault);
@@ -167,6 +213,50 @@ void reel__device_synchronise(reel_context *ctx) {
 
 void reel__device_zero(reel_context *ctx, void *at, size_t bytes) {
     succeeded(ctx, cudaMemsetAsync(at, 0, bytes, ctx->device->stream), "zeros");
+}
+
+/* ---- uploads ------------------------------------------------------------------------------------------- */
+
+void *reel__device_pin(reel__device *device, size_t bytes) {
+    void *pinned = NULL;
+    (void)device;
+    if (cudaHostAlloc(&pinned, bytes, cudaHostAllocDefault) == cudaSuccess)
+        return pinned;
+    (void)cudaGetLastError();
+    return NULL;
+}
+
+void reel__device_unpin(reel__device *device, void *pinned) {
+    (void)device;
+    if (pinned)
+        (void)cudaFreeHost(pinned);
+}
+
+void reel__device_transfer(reel_context *ctx, void *to, const void *pinned, size_t bytes) {
+    succeeded(ctx, cudaMemcpyAsync(to, pinned, bytes, cudaMemcpyHostToDevice, ctx->device->stream), "upload");
+}
+
+void *reel__device_mark_new(reel__device *device) {
+    cudaEvent_t event = NULL;
+    (void)device;
+    if (cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess)
+        return event;
+    (void)cudaGetLastError();
+    return NULL;
+}
+
+void reel__device_mark_free(reel__device *device, void *mark) {
+    (void)device;
+    if (mark)
+        (void)cudaEventDestroy(mark);
+}
+
+void reel__device_mark_set(reel_context *ctx, void *mark) {
+    succeeded(ctx, cudaEventRecord(mark, ctx->device->stream), "upload");
+}
+
+void reel__device_mark_wait(reel_context *ctx, void *mark) {
+    succeeded(ctx, cudaEventSynchronize(mark), "waiting");
 }
 
 /* ---- kernels ------------------------------------------------------------------------------------------- */

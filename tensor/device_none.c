@@ -30,6 +30,15 @@ void reel__device_release(reel__device *device, void *memory) {
     (void)memory;
 }
 
+void reel__device_memory(const reel__device *device, size_t *free_bytes, size_t *total_bytes) {
+    (void)device;
+    *free_bytes = *total_bytes = 0;
+}
+
+void reel__staging_free(reel_context *ctx) {
+    (void)ctx;
+}
+
 void reel__device_synchronise(reel_context *ctx) {
     (void)ctx;
 }

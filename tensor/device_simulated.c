@@ -3,18 +3,79 @@
 #include "device.h"
 #include "simulator.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define REEL_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define REEL_ASAN 1
+#endif
+#endif
+#ifdef REEL_ASAN
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, bytes)   ((void)(at), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(at, bytes) ((void)(at), (void)(bytes))
+#endif
+
+/* Pinned memory that transfers read. Between the transfer and the mark behind it that is waited for, nobody
+ * may touch it. */
+typedef struct transfer {
+    char *from;
+    size_t bytes;
+    int64_t number;
+    struct transfer *next;
+} transfer;
+
 struct reel__device {
     reel__fault fault;
+    size_t taken;     /* of the memory that it has */
+    int64_t launches; /* so far */
+    int64_t transfers;
+    transfer *under_way;
 };
+
+/* What a test asks for; 0: neither. */
+static size_t memory_limit;
+static int64_t last_launch;
+
+void reel__sim_limit_memory(size_t bytes) {
+    memory_limit = bytes;
+}
+
+void reel__sim_fail_at_launch(int64_t launch) {
+    last_launch = launch;
+}
+
+/* The same for a program. */
+static void read_environment(void) {
+    const char *const memory = getenv("REEL_SIM_MEMORY"), *const launch = getenv("REEL_SIM_FAIL_AT_LAUNCH");
+    if (memory)
+        memory_limit = strtoull(memory, NULL, 10);
+    if (launch)
+        last_launch = strtoll(launch, NULL, 10);
+}
+
+/* Whether the device still works; as with a GPU that a kernel has ended, it is any later call that says so.
+ */
+static bool works(const reel_context *ctx, const char *what) {
+    if (last_launch == 0 || ctx->device->launches < last_launch)
+        return true;
+    reel__error((reel_context *)(uintptr_t)ctx, REEL_ERROR_DEVICE, "cuda", REEL__LOST_FORMAT,
+                "an illegal memory access was encountered", "cudaErrorIllegalAddress", what,
+                ctx->check_finite ? "" : REEL__LOST_ADVICE);
+    return false;
+}
 
 int reel__device_count(void) {
     return 0; /* real ones */
 }
 
 reel_status reel__device_open(reel__device **device, reel_error *error) {
+    read_environment();
     *device = calloc(1, sizeof **device);
     return *device ? REEL_OK : reel_fail(error, REEL_ERROR_MEMORY, "device: no memory");
 }
@@ -38,38 +99,111 @@ int reel__device_multiprocessors(const reel__device *device) {
 void *reel__device_allocate(reel__device *device, size_t bytes) {
     enum { ALIGNMENT = 256 };
     void *memory = NULL;
-    (void)device;
-    return posix_memalign(&memory, ALIGNMENT, bytes) == 0 ? memory : NULL;
+    if (last_launch > 0 && device->launches >= last_launch)
+        return NULL;
+    if (memory_limit > 0 && (device->taken > memory_limit || bytes > memory_limit - device->taken))
+        return NULL;
+    if (posix_memalign(&memory, ALIGNMENT, bytes) != 0)
+        return NULL;
+    device->taken += malloc_usable_size(memory);
+    return memory;
 }
 
 void reel__device_release(reel__device *device, void *memory) {
-    (void)device;
+    device->taken -= malloc_usable_size(memory);
     free(memory);
 }
 
 void reel__device_memory(const reel__device *device, size_t *free_bytes, size_t *total_bytes) {
-    (void)device;
-    *free_bytes = *total_bytes = 0; /* that of the host, which is not counted here */
+    *total_bytes = memory_limit;
+    *free_bytes = device->taken < memory_limit ? memory_limit - device->taken : 0;
 }
 
-void reel__device_upload(reel_context *ctx, void *to, const void *from, size_t bytes) {
-    (void)ctx;
-    memcpy(to, from, bytes);
-}
-
+/* What is read of a device that works no more is anything. */
 void reel__device_download(reel_context *ctx, void *to, const void *from, size_t bytes) {
-    memcpy(to, from, bytes);
+    if (works(ctx, "download"))
+        memcpy(to, from, bytes);
+    else
+        memset(to, 0xff, bytes);
     reel__device_synchronise(ctx);
 }
 
+/* Gives what the transfers up to `number` have read back to the host, with bytes that nobody should use. */
+static void end_transfers(reel__device *device, int64_t number) {
+    for (transfer **at = &device->under_way; *at;) {
+        transfer *const t = *at;
+        if (t->number > number) {
+            at = &t->next;
+            continue;
+        }
+        ASAN_UNPOISON_MEMORY_REGION(t->from, t->bytes);
+        memset(t->from, 0xff, t->bytes);
+        *at = t->next;
+        free(t);
+    }
+}
+
 void reel__device_synchronise(reel_context *ctx) {
-    reel__report_fault(ctx, &ctx->device->fault);
+    if (works(ctx, "waiting"))
+        reel__report_fault(ctx, &ctx->device->fault);
+    end_transfers(ctx->device, ctx->device->transfers);
 }
 
 void reel__device_zero(reel_context *ctx, void *at, size_t bytes) {
-    (void)ctx;
-    memset(at, 0, bytes);
+    if (works(ctx, "zeros"))
+        memset(at, 0, bytes);
 }
+
+/* ---- uploads ------------------------------------------------------------------------------------------- */
+
+void *reel__device_pin(reel__device *device, size_t bytes) {
+    (void)device;
+    return malloc(bytes);
+}
+
+void reel__device_unpin(reel__device *device, void *pinned) {
+    (void)device;
+    free(pinned);
+}
+
+void reel__device_transfer(reel_context *ctx, void *to, const void *pinned, size_t bytes) {
+    transfer *const t = malloc(sizeof *t);
+    if (!works(ctx, "upload") || !t) {
+        free(t);
+        return;
+    }
+    memcpy(to, pinned, bytes);
+    *t = (transfer){(char *)(uintptr_t)pinned, bytes, ++ctx->device->transfers, ctx->device->under_way};
+    ctx->device->under_way = t;
+    ASAN_POISON_MEMORY_REGION(t->from, bytes);
+}
+
+void reel__device_transfer_now(reel_context *ctx, void *to, const void *from, size_t bytes) {
+    if (works(ctx, "upload"))
+        memcpy(to, from, bytes);
+}
+
+/* A mark is the number of transfers before it. */
+void *reel__device_mark_new(reel__device *device) {
+    (void)device;
+    return calloc(1, sizeof(int64_t));
+}
+
+void reel__device_mark_free(reel__device *device, void *mark) {
+    (void)device;
+    free(mark);
+}
+
+void reel__device_mark_set(reel_context *ctx, void *mark) {
+    *(int64_t *)mark = ctx->device->transfers;
+}
+
+void reel__device_mark_wait(reel_context *ctx, void *mark) {
+    works(ctx, "waiting");
+    end_transfers(ctx->device, *(const int64_t *)mark);
+}
+
+/* ---- kernels ------------------------------------------------------------------------------------------- */
 
 reel__fault *reel__device_fault(const reel_context *ctx) {
     return &ctx->device->fault;
@@ -81,6 +215,6 @@ void *reel__device_stream(const reel_context *ctx) {
 }
 
 void reel__device_launched(const reel_context *ctx, const char *kernel) {
-    (void)ctx;
-    (void)kernel;
+    if (works(ctx, kernel))
+        ctx->device->launches++;
 }

@@ -2,8 +2,9 @@
  *
  * A request is rounded up to a size class (eight classes per power of two, so at most an eighth is lost) and
  * served from that class's list of free blocks, the one freed last first, because it is warm in the cache.
- * Only when the list is empty is the system asked; nothing is given back before the context is freed. A
- * training step repeats its requests, so after a few steps it asks for nothing: no malloc, no page fault.
+ * Only when the list is empty is the system asked. A training step repeats its requests, so after a few steps
+ * it asks for nothing: no malloc, no page fault. Free blocks stay until the system refuses a request: then
+ * all of them are given back and it is asked once more, so that a step of other sizes finds their room.
  *
  * Under AddressSanitizer free blocks are poisoned and each block ends in a red zone, so that a kernel that
  * reads freed memory or runs past the end is caught as it would be with malloc; also one of the simulated
@@ -36,10 +37,10 @@ enum { RED_ZONE = 0 };
 
 enum { ALIGNMENT = 64, STEPS_PER_DOUBLING = 8, CHUNK_BYTES = 1 << 16, HUGE_PAGE_BYTES = 1 << 21 };
 
-/* Memory taken from the system for tensors. */
+/* Memory taken from the system for tensors: every block has one storage, in use or in a free list. */
 struct reel__block {
     struct reel__block *next;
-    void *memory;
+    reel__storage *storage;
 };
 
 /* A piece of a region; the bytes that are handed out follow the header. */
@@ -73,20 +74,52 @@ static void *from_host(size_t bytes) {
     return memory;
 }
 
-static void *from_system(reel__pool *pool, size_t bytes) {
+static bool from_system(reel__pool *pool, reel__storage *storage, size_t bytes) {
     struct reel__block *block = malloc(sizeof *block);
     if (!block)
-        return NULL;
-    block->memory = pool->device ? reel__device_allocate(pool->device, bytes) : from_host(bytes);
-    if (!block->memory) {
+        return false;
+    storage->data = pool->device ? reel__device_allocate(pool->device, bytes) : from_host(bytes);
+    if (!storage->data) {
         free(block);
-        return NULL;
+        return false;
     }
+    storage->bytes = bytes;
+    block->storage = storage;
     block->next = pool->blocks;
     pool->blocks = block;
     pool->memory.system_allocations++;
     pool->memory.reserved_bytes += (int64_t)bytes;
-    return block->memory;
+    return true;
+}
+
+static void to_system(reel__pool *pool, struct reel__block *block) {
+    if (pool->device)
+        reel__device_release(pool->device, block->storage->data);
+    else
+        free(block->storage->data);
+    free(block);
+}
+
+/* Gives every free block back. What is queued on a device may still use it, and what has failed there is the
+ * better reason for a refusal: both come out first. */
+static void trim(reel_context *ctx) {
+    reel__pool *const pool = &ctx->pool;
+    if (ctx->device)
+        reel__device_synchronise(ctx);
+    for (struct reel__block **at = &pool->blocks; *at;) {
+        struct reel__block *const block = *at;
+        reel__storage *const storage = block->storage;
+        if (storage->references > 0) {
+            at = &block->next;
+            continue;
+        }
+        *at = block->next;
+        pool->memory.reserved_bytes -= (int64_t)storage->bytes;
+        to_system(pool, block);
+        storage->next_free = pool->spare;
+        pool->spare = storage;
+    }
+    memset(pool->free_lists, 0, sizeof pool->free_lists);
 }
 
 /* A storage struct without memory, from the spare list or a new chunk of them. */
@@ -123,8 +156,12 @@ reel__storage *reel__storage_new(reel_context *ctx, size_t bytes) {
         storage = storage_struct(pool);
         if (!storage)
             return NULL;
-        storage->data = from_system(pool, rounded);
-        if (!storage->data) {
+        bool granted = from_system(pool, storage, rounded);
+        if (!granted) {
+            trim(ctx);
+            granted = from_system(pool, storage, rounded);
+        }
+        if (!granted) {
             storage->next_free = pool->spare;
             pool->spare = storage;
             return NULL;
@@ -132,7 +169,6 @@ reel__storage *reel__storage_new(reel_context *ctx, size_t bytes) {
     }
     ASAN_POISON_MEMORY_REGION(storage->data, rounded);
     ASAN_UNPOISON_MEMORY_REGION(storage->data, bytes);
-    storage->bytes = rounded;
     storage->references = 1;
     storage->on_tape = false;
     pool->memory.live_bytes += (int64_t)rounded;
@@ -183,16 +219,12 @@ static void free_chunks(struct reel__chunk *chunk) {
 }
 
 void reel__pool_free(reel__pool *pool) {
-    free_chunks(pool->structs);
     while (pool->blocks) {
         struct reel__block *next = pool->blocks->next;
-        if (pool->device)
-            reel__device_release(pool->device, pool->blocks->memory);
-        else
-            free(pool->blocks->memory);
-        free(pool->blocks);
+        to_system(pool, pool->blocks);
         pool->blocks = next;
     }
+    free_chunks(pool->structs);
 }
 
 /* A chunk that holds at least `bytes`, behind the current one: an old one where it is large enough. */

@@ -47,6 +47,12 @@ void reel__sim_launch(const char *kernel, reel__place grid, reel__place block, s
 /* Gives back what the launches of this host thread needed. */
 void reel__sim_free(void);
 
+/* How much device memory there is from now on, in all contexts each; 0: as much as the host has. */
+void reel__sim_limit_memory(size_t bytes);
+/* A context's launch of this number, counted from 1, fails as a kernel does that reads where it must not:
+ * every call behind it says so and does nothing. 0: none. */
+void reel__sim_fail_at_launch(int64_t launch);
+
 /* ---- for the running thread ---- */
 
 const reel__sim_thread *reel__sim_self(void);

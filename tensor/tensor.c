@@ -141,9 +141,8 @@ reel_tensor *reel_tensor_new(reel_context *ctx, reel_dtype dtype, int rank, cons
     const size_t bytes = (size_t)reel_elements(&t->pub) * reel_dtype_bytes(dtype);
     t->storage = reel__storage_new(ctx, bytes);
     if (!t->storage) {
-        reel__error(ctx, REEL_ERROR_MEMORY, "tensor", "no memory for %zu bytes, shape %s of %s; %lld in use",
-                    bytes, reel__shape_text(rank, shape).text, reel_dtype_name(dtype),
-                    (long long)ctx->pool.memory.live_bytes);
+        reel__no_memory(ctx, "tensor", bytes, "%s %s", reel_dtype_name(dtype),
+                        reel__shape_text(rank, shape).text);
         reel_tensor_free(ctx, &t->pub);
         return ctx->void_tensor;
     }

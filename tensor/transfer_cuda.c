@@ -18,7 +18,8 @@ static reel__storage *stage(reel_context *ctx, const reel_tensor *host, reel_ten
     if (storage)
         staged->data = storage->data;
     else
-        reel__error(ctx, REEL_ERROR_MEMORY, "copy", "no memory for %zu bytes on the device", bytes_of(host));
+        reel__no_memory(ctx, "copy", bytes_of(host), "the host's values %s",
+                        reel__shape_text(host->rank, host->shape).text);
     return storage;
 }
 
