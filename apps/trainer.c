@@ -34,17 +34,28 @@ trainer_cost trainer_spent_since(const trainer *t, const trainer_cost *before) {
 }
 
 void trainer_go_to_step(trainer *t, int64_t step) {
+    if (t->worker)
+        batch_worker_rest(t->worker);
     t->step = step - 1;
     t->interval = reel_plan_interval(t->data, &t->plan, t->step);
+    t->next_interval = reel_plan_interval(t->data, &t->plan, step);
     trainer_count_step(t);
+}
+
+reel_status trainer_next_batch(trainer *t, reel_error *error) {
+    if (t->worker)
+        return batch_worker_take(t->worker, t->step, t->last_step, &t->batch, &t->next_interval, error);
+    const reel_status status = reel_train_batch(t->data, &t->plan, t->step, &t->batch, error);
+    if (status == REEL_OK)
+        t->next_interval = reel_plan_interval(t->data, &t->plan, t->step + 1);
+    return status;
 }
 
 void trainer_count_step(trainer *t) {
     t->step++;
-    const int64_t interval = reel_plan_interval(t->data, &t->plan, t->step);
-    t->interval_ended = interval > t->interval;
-    t->interval = interval;
-    if (interval == t->plan.epochs / t->plan.eval_interval)
+    t->interval_ended = t->next_interval > t->interval;
+    t->interval = t->next_interval;
+    if (t->interval == t->plan.epochs / t->plan.eval_interval)
         t->last_step = t->step;
 }
 
@@ -95,13 +106,10 @@ static reel_status make_plan(trainer *t, reel_error *error) {
     if (c->max_steps != CONFIG_ALL_STEPS)
         t->last_step = smaller(t->last_step, c->max_steps);
 
-    const size_t rows = (size_t)c->global_batch_size, cells = rows * (size_t)t->data->seq_len;
-    t->batch.inputs = calloc(cells, sizeof *t->batch.inputs);
-    t->batch.labels = calloc(cells, sizeof *t->batch.labels);
-    t->batch.puzzle_identifiers = calloc(rows, sizeof *t->batch.puzzle_identifiers);
-    if (t->batch.inputs && t->batch.labels && t->batch.puzzle_identifiers)
+    if (batch_new(&t->batch, t->plan.batch_size, t->data->seq_len))
         return REEL_OK;
-    return reel_fail(error, REEL_ERROR_MEMORY, "no memory for batches of %zu rows", rows);
+    return reel_fail(error, REEL_ERROR_MEMORY, "no memory for batches of %" PRId64 " rows",
+                     t->plan.batch_size);
 }
 
 /* ---- model ------------------------------------------------------------------------------------------- */
@@ -148,20 +156,21 @@ reel_status trainer_build(trainer *t, const train_config *config, trainer_start 
         status = model_context_new(&t->ctx, config, error);
     if (status == REEL_OK)
         status = build_model(t, start, error);
+    if (status == REEL_OK && reel_context_device(t->ctx) != REEL_CPU)
+        t->worker = batch_worker_new(t->data, &t->plan);
     if (status != REEL_OK)
         trainer_free(t);
     return status;
 }
 
 void trainer_free(trainer *t) {
+    batch_worker_free(t->worker);
     if (t->ctx)
         reel_carry_free(t->ctx, t->carry);
     reel_optimizer_free(t->optimizer);
     reel_model_free(t->model);
     reel_context_free(t->ctx);
-    free(t->batch.inputs);
-    free(t->batch.labels);
-    free(t->batch.puzzle_identifiers);
+    batch_free(&t->batch);
     evaluators_free(&t->evaluators);
     reel_dataset_close(t->test_data);
     reel_dataset_close(t->data);

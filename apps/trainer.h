@@ -2,6 +2,7 @@
 #ifndef TRAINER_H
 #define TRAINER_H
 
+#include "batch_worker.h"
 #include "config.h"
 #include "evaluators.h"
 
@@ -17,7 +18,8 @@ typedef struct trainer {
     reel_dataset *data, *test_data; /* test_data NULL: no evaluation */
     evaluators evaluators;
     reel_batch_plan plan;
-    reel_batch batch; /* on the host, written anew for every step */
+    reel_batch batch;     /* on the host, written anew for every step */
+    batch_worker *worker; /* makes the next one meanwhile; NULL: nobody does */
 
     reel_model *model;
     reel_optimizer *optimizer; /* NULL: the weights are frozen */
@@ -27,6 +29,7 @@ typedef struct trainer {
     int64_t last_step;      /* at which training ends at the latest */
     int64_t interval;       /* evaluation intervals that have ended ... */
     bool interval_ended;    /* ... one of them with the last step */
+    int64_t next_interval;  /* that will have ended when the step of the batch is counted */
     int64_t schedule_steps; /* the learning rate's idea of the end */
     double seconds;         /* that the steps took, evaluations excluded */
     int64_t tape_bytes;     /* that the tape held when the last backward began */
@@ -45,7 +48,11 @@ void trainer_free(trainer *t);
 /* Goes to where `step` steps, 1 or more, have been counted. */
 void trainer_go_to_step(trainer *t, int64_t step);
 
-/* Counts a step that went well, and learns whether an interval or the run ends with it. */
+/* Writes the batch of the step after those counted. */
+reel_status trainer_next_batch(trainer *t, reel_error *error);
+
+/* Counts a step that went well, whose batch came last, and learns whether an interval or the run ends with
+ * it. */
 void trainer_count_step(trainer *t);
 
 /* Exchanges the weights with their moving average, if one is kept; a second call brings them back. */

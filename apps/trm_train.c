@@ -52,7 +52,7 @@ static reel_status train_step(trainer *t, metrics *m, reel_error *error) {
     const int64_t step = t->step + 1; /* counted from 1, as published */
     if (t->config->profile)
         reel_profile_start(ctx);
-    reel_status status = reel_train_batch(t->data, &t->plan, t->step, &t->batch, error);
+    reel_status status = trainer_next_batch(t, error);
     if (status != REEL_OK)
         return status;
 

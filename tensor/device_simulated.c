@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define REEL_ASAN 1
@@ -50,9 +51,12 @@ void reel__sim_fail_at_launch(int64_t launch) {
     last_launch = launch;
 }
 
-/* The same for a program. */
+/* The same for a program; launches may count from when a file is there. */
+static const char *first_file;
+
 static void read_environment(void) {
     const char *const memory = getenv("REEL_SIM_MEMORY"), *const launch = getenv("REEL_SIM_FAIL_AT_LAUNCH");
+    first_file = getenv("REEL_SIM_FAIL_BEHIND_FILE");
     if (memory)
         memory_limit = strtoull(memory, NULL, 10);
     if (launch)
@@ -215,6 +219,6 @@ void *reel__device_stream(const reel_context *ctx) {
 }
 
 void reel__device_launched(const reel_context *ctx, const char *kernel) {
-    if (works(ctx, kernel))
+    if (works(ctx, kernel) && (!first_file || access(first_file, F_OK) == 0))
         ctx->device->launches++;
 }

@@ -53,7 +53,7 @@ count_log() {
 
 # The tests that have threads to watch. ThreadSanitizer is clang's, since gcc's reports OpenMP falsely, and the
 # build goes without oneDNN, whose locks it cannot see; nothing is suppressed.
-thread_tests='two_contexts tensor tape'
+thread_tests='two_contexts tensor tape batch_worker'
 
 # With the folder and compiler of build_and_test; of the tests, those in $only or all.
 build() {
