@@ -1,10 +1,61 @@
 /* Matrix products of the simulated GPU, by the host's BLAS.
  *
  * All elements are read and written here, one by one, so that the sanitizers see an access outside of a
- * matrix, which they cannot inside the BLAS. */
+ * matrix, which they cannot inside the BLAS. Of its two algorithms, which compute the same, it proposes the
+ * first and measures the second to be faster. */
 #include "bf16.h"
 #include "blas.h"
-#include "gemm.h"
+#include "gemm_choices.h"
+
+#include <stdlib.h>
+
+enum { PROPOSED = 1, FASTER };
+
+/* ---- choices ------------------------------------------------------------------------------------------- */
+
+struct reel__gemm_store {
+    reel__gemm_choices choices;
+};
+
+static void store_free(reel_context *ctx) {
+    free(ctx->gemm_store->choices.items);
+    free(ctx->gemm_store);
+    ctx->gemm_store = NULL;
+}
+
+reel_status reel__gemm_choices_of(reel__gemm_choices **table, reel_context *ctx, reel_error *error) {
+    *table = NULL;
+    if (!ctx->device)
+        return reel_fail(error, REEL_ERROR_ARGUMENT, "the CPU has no choices of algorithms");
+    if (!ctx->gemm_store) {
+        ctx->gemm_store = calloc(1, sizeof *ctx->gemm_store);
+        if (!ctx->gemm_store)
+            return reel_fail(error, REEL_ERROR_MEMORY, "no memory for choices of algorithms");
+        ctx->gemm_store_free = store_free;
+        ctx->gemm_store->choices =
+            (reel__gemm_choices){.library = "simulated cuBLASLt 1", .gpu = reel_context_device_name(ctx)};
+    }
+    *table = &ctx->gemm_store->choices;
+    return REEL_OK;
+}
+
+/* As gemm_cuda.c does it. */
+static void choose(reel_context *ctx, const char *op, const reel__gemm_question *of) {
+    reel__gemm_choices *table;
+    reel_error error = {0};
+    if (reel__gemm_choices_of(&table, ctx, &error) != REEL_OK) {
+        reel__error(ctx, error.status, op, "%s", error.message);
+        return;
+    }
+    const reel__gemm_choice *const given = reel__gemm_choices_find(table, of);
+    const reel__gemm_choice made = {.of = *of, .algorithm = {table->measures ? FASTER : PROPOSED}};
+    if (given && given->algorithm[0] != PROPOSED && given->algorithm[0] != FASTER)
+        reel__error(ctx, REEL_ERROR_DEVICE, op, "cuBLASLt refuses the chosen algorithm");
+    else if (!given && !reel__gemm_choices_add(table, &made))
+        reel__error(ctx, REEL_ERROR_MEMORY, op, "no memory for choices of algorithms");
+}
+
+/* ---- products ------------------------------------------------------------------------------------------ */
 
 /* Element i of a matrix, and its replacement. */
 static double get(const void *matrix, int64_t dtype, int64_t i) {
@@ -69,6 +120,10 @@ void reel__gemm(reel_context *ctx, const char *op, const reel__gemm_shape *s, co
         reel__error(ctx, REEL_ERROR_DEVICE, op, "cuBLASLt would not read a factor with these strides");
         return;
     }
+    const reel__gemm_question question = reel__gemm_question_of(s, a, b, c);
+    choose(ctx, op, &question);
+    if (reel__failed(ctx))
+        return;
     const size_t bytes = (size_t)((s->m * s->k + s->k * s->n + s->m * s->n) * wide);
     reel__storage *const scratch = reel__storage_new(ctx, bytes);
     if (!scratch) {

@@ -6,6 +6,7 @@
 
 #include <reel/autograd.h>
 
+#include <reel/gemm_choices.h>
 #include <reel/ops.h>
 
 #include <reel/optim.h>
