@@ -159,6 +159,8 @@
       "where to compute; auto: cuda where build and machine have it, else cpu")                              \
     X(threads,                 INT(0, 1024),                          "0",                                   \
       "CPU threads; 0: as many as this process may use; results do not depend on it")                        \
+    X(gemm_choices,            STRING,                                "null",                                \
+      "on a GPU, algorithms of matrix products to take: a file of bench_step --tune or of another run")      \
     X(project_name,            STRING,                                "null",                                \
       "first folder below checkpoints/; null: from the data's name")                                         \
     X(run_name,                STRING,                                "null",                                \
@@ -176,8 +178,9 @@
 /* Keys that a run may change when it continues, since they change neither weights nor results: what it is
  * called, who computes it, how long, and what is kept and shown of it. C(key) */
 #define CONFIG_CHANGEABLE_KEYS(C)                                                                            \
-    C(project_name) C(run_name) C(run_dir) C(checkpoint_path) C(resume) C(device) C(threads) C(max_steps)    \
-    C(checkpoint_every_eval) C(checkpoint_every) C(keep_checkpoints) C(eval_save_outputs) C(profile) C(demo)
+    C(project_name) C(run_name) C(run_dir) C(checkpoint_path) C(resume) C(device) C(threads) C(gemm_choices) \
+    C(max_steps) C(checkpoint_every_eval) C(checkpoint_every) C(keep_checkpoints) C(eval_save_outputs)       \
+    C(profile) C(demo)
 
 #define CONFIG_ARCH_KEYS(X)                                                                                  \
     X(name, WORD(config_model), "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",                 \

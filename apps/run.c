@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "checkpoint.h"
+#include "gemm_file.h"
 #include "interrupt.h"
 #include "run_files.h"
 
@@ -22,7 +23,8 @@ enum {
     STATES_KEPT = 2,      /* the second for a disk that tore the first */
 };
 
-static const char metrics_name[] = "metrics.jsonl", config_name[] = "all_config.yaml";
+static const char metrics_name[] = "metrics.jsonl", config_name[] = "all_config.yaml",
+                  choices_name[] = "gemm_choices.txt";
 
 static reel_status fail_io(reel_error *error, const char *path, int cause) {
     return reel_fail(error, REEL_ERROR_IO, "%s: %s", path, strerror(cause));
@@ -71,6 +73,21 @@ static reel_status cut_metrics(const run *r, int64_t bytes, reel_error *error) {
     return ftruncate(r->metrics, bytes) == 0 && lseek(r->metrics, bytes, SEEK_SET) == bytes
                ? REEL_OK
                : fail_io(error, path, errno);
+}
+
+/* A CPU has no use for either file. */
+reel_status run_take_choices(run *r, const trainer *t, trainer_start start, reel_error *error) {
+    char path[PATH_MAX];
+    if (reel_context_device(t->ctx) == REEL_CPU)
+        return REEL_OK;
+    reel_status status = run_path(path, r->folder, choices_name, error);
+    if (status == REEL_OK && start == TRAINER_CONTINUES && access(path, F_OK) == 0) {
+        status = gemm_file_read(t->ctx, path, error);
+        r->choices = reel_gemm_choices_count(t->ctx);
+    } else if (status == REEL_OK && t->config->gemm_choices) {
+        status = gemm_file_read(t->ctx, t->config->gemm_choices, error);
+    }
+    return status;
 }
 
 /* ---- a new run --------------------------------------------------------------------------------------- */
@@ -270,12 +287,30 @@ reel_status run_save_weights(run *r, trainer *t, reel_error *error) {
     return status;
 }
 
-/* A state counts on the metrics before it. */
+/* Those that have been made since the last time. */
+static reel_status write_choices(run *r, const trainer *t, reel_error *error) {
+    char path[PATH_MAX];
+    const int64_t choices = reel_gemm_choices_count(t->ctx);
+    if (choices == r->choices)
+        return REEL_OK;
+    reel_status status = run_path(path, r->folder, choices_name, error);
+    interrupt_hold();
+    if (status == REEL_OK)
+        status = gemm_file_write(t->ctx, path, error);
+    interrupt_release();
+    if (status == REEL_OK)
+        r->choices = choices;
+    return status;
+}
+
+/* A state counts on the metrics before it, and on the choices. */
 static reel_status write_state(run *r, trainer *t, reel_error *error) {
     char path[PATH_MAX];
     reel_status status = run_path(path, r->folder, metrics_name, error);
     if (status == REEL_OK && fdatasync(r->metrics) != 0)
         status = fail_io(error, path, errno);
+    if (status == REEL_OK)
+        status = write_choices(r, t, error);
     if (status == REEL_OK)
         status = run_file_path(path, r->folder, RUN_STATE, t->step, error);
     if (status == REEL_OK)

@@ -4,6 +4,7 @@
  *     metrics.jsonl        one JSON object per step and per evaluation (metrics.h); locked by who trains here
  *     step_N.safetensors   the weights after N steps (checkpoint.h)
  *     state_N.safetensors  what else continuing after N steps needs (run_state.h); the last two stay
+ *     gemm_choices.txt     on a GPU, the algorithms of its matrix products (<reel/gemm_choices.h>)
  *
  * The state is written first, and continuing begins at the newest, so that a run that was killed at any
  * moment writes the same files once more. */
@@ -26,6 +27,7 @@ typedef struct run {
     char saved[PATH_MAX]; /* where they are */
     int64_t state_step;   /* of the newest state, 0: none */
     double saved_at;      /* when it was written, by trainer_clock */
+    int64_t choices;      /* in gemm_choices.txt */
 } run;
 
 /* A run that has not begun. */
@@ -33,6 +35,10 @@ typedef struct run {
     (run) {                                                                                                  \
         .metrics = -1                                                                                        \
     }
+
+/* On a GPU, gives the trainer, which has not begun, the algorithms of matrix products: those that the run in
+ * the folder has taken, if it continues, or else those of the configuration. Writes nothing. */
+reel_status run_take_choices(run *r, const trainer *t, trainer_start start, reel_error *error);
 
 /* ---- a new run --------------------------------------------------------------------------------------- */
 

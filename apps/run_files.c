@@ -106,7 +106,8 @@ void run_prune(const char *folder, run_file kind, int64_t step, int64_t keep, in
 
 /* Whether a file or folder in a run's folder is the run's own. */
 static bool is_own(const char *name) {
-    static const char *const beginnings[] = {"step_", "state_", "evaluator_", "all_config.yaml"};
+    static const char *const beginnings[] = {"step_", "state_", "evaluator_", "all_config.yaml",
+                                             "gemm_choices"};
     for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
         if (begins_with(name, beginnings[i]))
             return true;

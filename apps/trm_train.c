@@ -240,7 +240,10 @@ static bool is_finished(const trainer *t, const run *r) {
 static reel_status begin(trainer *t, run *r, progress *p, const train_config *config, const run_state *state,
                          reel_error *error) {
     const bool continues = state->file;
-    reel_status status = trainer_build(t, config, continues ? TRAINER_CONTINUES : TRAINER_BEGINS, error);
+    const trainer_start start = continues ? TRAINER_CONTINUES : TRAINER_BEGINS;
+    reel_status status = trainer_build(t, config, start, error);
+    if (status == REEL_OK)
+        status = run_take_choices(r, t, start, error);
     if (status != REEL_OK)
         return status;
     progress_begin(p, t);

@@ -3,6 +3,7 @@
  *     bench_step --arch mlp --hidden 512 --batch 16 --steps 5
  *     bench_step --arch mlp --forward-only
  *     bench_step --gemm-roof --dtype f32
+ *     bench_step --device cuda --tune choices.txt
  *
  * A step is one supervision step of training, with gradients, optimizer and moving average, or, with
  * --forward-only, one of evaluation. Printed are the median step with its spread, rows times steps per
@@ -10,7 +11,13 @@
  * after three steps of warm-up, how often a step asked the system for memory and how many minor page faults
  * it took.
  * --steps 0 stops before the first step: what is resident then is no cost of a step. --profile also splits
- * the time by kind of op, on standard error. --gemm-roof prints the GFLOP/s of one large matrix product. */
+ * the time by kind of op, on standard error. --gemm-roof prints the GFLOP/s of one large matrix product.
+ *
+ * --tune FILE measures which algorithms suit the matrix products of such a step on this GPU and keeps the
+ * choices in FILE, for --choices FILE and for trm_train gemm_choices=FILE. Nothing else should run meanwhile.
+ * With both options only those are measured that are not in the one file, and the other gets all: a second
+ * call with --forward-only brings those of an evaluation to those of training. */
+#include "gemm_file.h"
 #include "profile.h"
 #include "timing.h"
 
@@ -33,6 +40,7 @@ typedef struct settings {
     reel_model_config model;
     int64_t batch, steps, threads;
     reel_device device;
+    const char *tune, *choices;
     bool forward_only, gemm_roof, profile, json;
 } settings;
 
@@ -49,6 +57,7 @@ enum {
     HEADS,
     BATCH,
     SEQ,
+    VOCAB,
     PUZZLE_LEN,
     H_CYCLES,
     L_CYCLES,
@@ -59,6 +68,8 @@ enum {
     DEVICE,
     FORWARD_ONLY,
     GEMM_ROOF,
+    TUNE,
+    CHOICES,
     PROFILE,
     JSON
 };
@@ -69,6 +80,7 @@ static const struct argp_option options[] = {
     {"heads", HEADS, "N", 0, "attention heads (8)", 0},
     {"batch", BATCH, "N", 0, "rows (16)", 0},
     {"seq", SEQ, "N", 0, "puzzle tokens (81)", 0},
+    {"vocab", VOCAB, "N", 0, "different tokens (11)", 0},
     {"puzzle_len", PUZZLE_LEN, "N", 0, "puzzle embedding tokens (16); 0: no puzzle embedding", 0},
     {"H", H_CYCLES, "N", 0, "H_cycles (3)", 0},
     {"L", L_CYCLES, "N", 0, "L_cycles (6)", 0},
@@ -79,6 +91,8 @@ static const struct argp_option options[] = {
     {"device", DEVICE, "cpu|cuda", 0, "what computes (cpu)", 0},
     {"forward-only", FORWARD_ONLY, NULL, 0, "evaluate, without gradient", 0},
     {"gemm-roof", GEMM_ROOF, NULL, 0, "time one large matrix product instead of a step", 0},
+    {"tune", TUNE, "FILE", 0, "measure algorithms of matrix products, on a GPU, and keep the choices", 0},
+    {"choices", CHOICES, "FILE", 0, "take the choices of --tune", 0},
     {"profile", PROFILE, NULL, 0, "split the time of the timed steps by kind of op", 0},
     {"json", JSON, NULL, 0, "one JSON object instead of text", 0},
     {0},
@@ -102,6 +116,8 @@ static int64_t *size_of(settings *s, int key) {
         return &s->batch;
     case SEQ:
         return &s->model.seq_len;
+    case VOCAB:
+        return &s->model.vocab_size;
     case PUZZLE_LEN:
         return &s->model.puzzle_emb_len;
     case H_CYCLES:
@@ -121,7 +137,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     settings *const s = state->input;
     int64_t *const size = size_of(s, key);
     if (size) {
-        *size = timing_whole(state, text, key == PUZZLE_LEN ? 0 : 1);
+        *size = timing_whole(state, text, key == PUZZLE_LEN ? 0 : key == VOCAB ? 2 : 1);
         return 0;
     }
     switch (key) {
@@ -142,6 +158,12 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         return 0;
     case GEMM_ROOF:
         s->gemm_roof = true;
+        return 0;
+    case TUNE:
+        s->tune = text;
+        return 0;
+    case CHOICES:
+        s->choices = text;
         return 0;
     case PROFILE:
         s->profile = true;
@@ -203,7 +225,9 @@ static reel_context *new_context(const settings *s) {
     reel_context *ctx;
     reel_error error = {0};
     const reel_context_options on = {.device = s->device, .threads = (int)s->threads};
-    if (reel_context_new(&ctx, &on, &error) != REEL_OK)
+    if (reel_context_new(&ctx, &on, &error) != REEL_OK ||
+        (s->choices && gemm_file_read(ctx, s->choices, &error) != REEL_OK) ||
+        (s->tune && reel_gemm_choices_measure(ctx, &error) != REEL_OK))
         fail(error.message);
     return ctx;
 }
@@ -380,6 +404,9 @@ static void report_model(const settings *s, const bench *b, const measured *m) {
 static void bench_model(const settings *s) {
     bench b = bench_begin(s);
     const measured m = measure(&b);
+    reel_error error = {0};
+    if (s->tune && gemm_file_write(b.ctx, s->tune, &error) != REEL_OK)
+        fail(error.message);
     report_model(s, &b, &m);
     if (s->profile) {
         fputc('\n', stderr);
