@@ -1,4 +1,4 @@
-#include "gemm_choices.h"
+#include "gemm_table.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,13 +1,13 @@
 /* Matrix products by cuBLASLt.
  *
  * The library has many algorithms for a product. Which one runs is chosen once for a shape and its alignments
- * (gemm_choices.h): by a file, or else by the library's heuristic, which may answer otherwise in another
+ * (gemm_table.h): by a file, or else by the library's heuristic, which may answer otherwise in another
  * version or on another GPU; by measurement only where that is asked for. Of the ways to split a sum over
  * blocks, those are allowed that add the parts up in a step of its own: so every algorithm gives the same
  * bits in every run. */
 #include "blas.h"
 #include "device.h"
-#include "gemm_choices.h"
+#include "gemm_table.h"
 
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>

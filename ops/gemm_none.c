@@ -1,5 +1,5 @@
 /* The choices of a build without CUDA. */
-#include "gemm_choices.h"
+#include "gemm_table.h"
 
 reel_status reel__gemm_choices_of(reel__gemm_choices **table, reel_context *ctx, reel_error *error) {
     (void)ctx;

@@ -5,7 +5,7 @@
  * first and measures the second to be faster. */
 #include "bf16.h"
 #include "blas.h"
-#include "gemm_choices.h"
+#include "gemm_table.h"
 
 #include <stdlib.h>
 

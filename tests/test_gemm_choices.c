@@ -1,5 +1,5 @@
 /* Choices of GEMM algorithms: as text and in a context. */
-#include "gemm_choices.h"
+#include "gemm_table.h"
 
 #include <reel/ops.h>
 
@@ -229,8 +229,8 @@ END_TEST
 static reel_context *gpu_context(void) {
     const reel_context_options options = {.device = REEL_CUDA, .threads = 1};
     reel_context *ctx = NULL;
-    if (reel_device_count(REEL_CUDA) > 0)
-        ck_assert_int_eq(reel_context_new(&ctx, &options, NULL), REEL_OK);
+    const reel_status status = reel_context_new(&ctx, &options, NULL);
+    ck_assert(status == REEL_OK || status == REEL_ERROR_DEVICE);
     return ctx;
 }
 

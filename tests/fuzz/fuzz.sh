@@ -62,6 +62,7 @@ checkpoint apps/model_file.c|needed <= file->elements|needed <= INT64_MAX
 config apps/config_value.c|length >= CONFIG_QUOTE_BYTES|length > CONFIG_QUOTE_BYTES
 csv data/csv.c|csv->fields == MAX_FIELDS|csv->fields > MAX_FIELDS
 folder data/puzzle_folder.c|puzzle_identifiers\[i\] >= end|puzzle_identifiers[i] > end
+gemm_choices ops/gemm_choices.c|strcmp(again, r->line) == 0|strcmp(again, r->line) <= 0
 npy data/npy.c|length > mapped->size - begin|length > mapped->size - begin + 1
 pickle data/pickle_machine.c|count > (uint64_t)(m->end - m->at)|count > (uint64_t)(m->end - m->at) + 1
 puzzle apps/solve_puzzle.c|count < REEL_SUDOKU_MAX_CELLS|count <= REEL_SUDOKU_MAX_CELLS

@@ -1,7 +1,7 @@
 /* The table behind <reel/gemm_choices.h>: from what the choice of an algorithm depends on to what was chosen,
  * and the table as text. It knows nothing of cuBLASLt: an algorithm is 64 bytes. */
-#ifndef REEL_GEMM_CHOICES_TABLE_H
-#define REEL_GEMM_CHOICES_TABLE_H
+#ifndef REEL_GEMM_TABLE_H
+#define REEL_GEMM_TABLE_H
 
 #include "gemm.h"
 
