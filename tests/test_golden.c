@@ -1,9 +1,10 @@
 /* Golden trajectories: five training steps of TRM and its relatives as PyTorch computes them in float64.
  *
- *     REEL_GOLDEN=DIR test_golden
+ *     REEL_GOLDEN=DIR test_golden [NAME ...]
  *
- * runs every *.safetensors in DIR, building the model from the configuration in the file's metadata, in f64,
- * f32 and bf16, and prints one line per file. Exits 1 on any FAIL, 77 (skipped) where there is no DIR.
+ * runs every *.safetensors in DIR, or those named, building the model from the configuration in the file's
+ * metadata, in f64, f32 and bf16, and prints one line per file. REEL_TEST_DEVICE=cuda has them run on the
+ * GPU. Exits 1 on any FAIL, 77 (skipped) where there is no DIR or no GPU.
  *
  * Keys of a file: init.* and buf.* the state before, batch.K.* what step K is offered, step.K.* what it
  * gives, grad.* the gradients of step 0, final.* and ema.* the state after. Errors are max|a-b| / max|b| per
@@ -18,11 +19,14 @@
 #include <cjson/cJSON.h>
 #include <dirent.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SKIPPED = 77, NAME_BYTES = 256 };
+
+static reel_context_options options = {.device = REEL_CPU};
 
 static const double f64_tolerance = 1e-9;  /* rounding of a few thousand operations in f64 */
 static const double f32_tolerance = 2e-3;  /* the same in f32, grown by the recursion */
@@ -190,14 +194,18 @@ static void load(const trajectory *t, reel_context *ctx, const char *prefix, con
 
 /* Moves every f64 parameter by up to 2^-21 of itself, a few units in the last place of an f32: no more than
  * rounding does to any computation in f32. */
-static void disturb(reel_parameters *p) {
+static void disturb(reel_context *ctx, reel_parameters *p) {
     for (int i = 0; i < reel_parameters_count(p); i++) {
         reel_tensor *values = reel_parameters_at(p, i);
         reel_random r = reel_random_begin(0, (reel_draw){.stream = REEL_STREAM_USER, .index = (uint64_t)i});
-        double *x = values->data;
-        for (int64_t j = 0, n = reel_elements(values); j < n; j++)
+        const int64_t n = reel_elements(values);
+        double *const x = malloc((size_t)n * sizeof *x);
+        if (!x || reel_read(ctx, values, x, (size_t)n * sizeof *x) != REEL_OK)
+            exit(EXIT_FAILURE);
+        for (int64_t j = 0; j < n; j++)
             x[j] *= 1 + 0x1p-21 * (2 * reel_random_uniform(&r) - 1);
-        reel_touch(values);
+        reel_write(ctx, values, x, (size_t)n * sizeof *x);
+        free(x);
     }
 }
 
@@ -206,7 +214,7 @@ static run begin(const trajectory *t, reel_dtype dtype) {
     reel_error error = {0};
     reel_model_config config = t->config;
     config.forward_dtype = dtype;
-    if (reel_context_new(&r.ctx, NULL, &error) == REEL_OK)
+    if (reel_context_new(&r.ctx, &options, &error) == REEL_OK)
         r.model = reel_model_new(r.ctx, &config);
     if (!r.model) {
         fprintf(stderr, "%s%s\n", error.message, r.ctx ? reel_context_message(r.ctx) : "");
@@ -294,7 +302,7 @@ static report replay(const trajectory *t, reel_dtype dtype, int64_t steps, start
     report out = {0};
     run r = begin(t, dtype);
     if (from == DISTURBED)
-        disturb(reel_model_parameters(r.model));
+        disturb(r.ctx, reel_model_parameters(r.model));
     for (int64_t k = 0; k < steps; k++)
         train_step(t, &r, k, &out);
     if (steps == t->steps)
@@ -385,19 +393,49 @@ static int is_trajectory(const struct dirent *entry) {
     return dot && strcmp(dot, ".safetensors") == 0;
 }
 
-int main(void) {
-    const char *folder = getenv("REEL_GOLDEN");
+/* Whether the file is among the names, which leave its ending out. */
+static bool is_named(const char *file, int n, char *const *names) {
+    for (int k = 0; k < n; k++) {
+        const size_t length = strlen(names[k]);
+        if (strncmp(file, names[k], length) == 0 && strcmp(file + length, ".safetensors") == 0)
+            return true;
+    }
+    return n == 0;
+}
+
+static bool there_is_device(void) {
+    reel_context *ctx;
+    reel_error error = {0};
+    const bool there = reel_context_new(&ctx, &options, &error) == REEL_OK;
+    if (there)
+        reel_context_free(ctx);
+    else
+        printf("skipped: %s\n", error.message);
+    return there;
+}
+
+int main(int argc, char **argv) {
+    const char *folder = getenv("REEL_GOLDEN"), *device = getenv("REEL_TEST_DEVICE");
     struct dirent **files;
     const int count = folder ? scandir(folder, &files, is_trajectory, alphasort) : 0;
     if (count <= 0) {
         printf("skipped: REEL_GOLDEN names no folder with trajectories\n");
         return SKIPPED;
     }
-    int failed = 0;
+    if (device && strcmp(device, "cuda") == 0)
+        options.device = REEL_CUDA;
+    if (!there_is_device())
+        return SKIPPED;
+    int failed = 0, done = 0;
     for (int i = 0; i < count; i++) {
-        failed += check_file(folder, files[i]->d_name);
+        if (is_named(files[i]->d_name, argc - 1, argv + 1)) {
+            failed += check_file(folder, files[i]->d_name);
+            done++;
+        }
         free(files[i]);
     }
     free(files);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    if (done == 0)
+        printf("no trajectory has such a name; FAIL\n");
+    return failed || done == 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -12,7 +12,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { TINY_ROWS = 6, TINY_CELLS = 8, TINY_VOCABULARY = 5, TINY_PUZZLES = 9, TINY_STEPS = 6 };
+enum {
+    TINY_ROWS = 6,
+    TINY_CELLS = 8,
+    TINY_VOCABULARY = 5,
+    TINY_PUZZLES = 9,
+    TINY_STEPS = 6,
+    TINY_MOST_STEPS = 200
+};
 
 typedef struct tiny_training {
     const char *arch;
@@ -20,11 +27,13 @@ typedef struct tiny_training {
     reel_dtype dtype;
     reel_device device;
     int threads;
+    int steps; /* 0: TINY_STEPS */
     uint64_t seed;
     /* What comes of it: the weights and the EMA, on the C heap, and the sums of the last step. */
     double *weights, *ema;
     int64_t count;
     double metrics[REEL_METRIC_KINDS];
+    double loss[TINY_MOST_STEPS]; /* of each step, the mean over the answers */
     reel_error error;
 } tiny_training;
 
@@ -65,6 +74,7 @@ static inline void tiny_step(reel_context *ctx, reel_model *model, reel_optimize
     reel_sign_sgd_rows(ctx, reel_model_puzzle_embeddings(model), carry->puzzle_identifiers,
                        reel_grad(ctx, carry->puzzle_rows), 1e-2, 0.1);
     reel_read(ctx, reel_cast(ctx, result.metrics, REEL_F64), t->metrics, sizeof t->metrics);
+    t->loss[step - 1] = t->metrics[REEL_METRIC_LM_LOSS] / TINY_ROWS;
 }
 
 /* A copy as double, which holds every bit. */
@@ -90,7 +100,8 @@ static inline reel_status tiny_train(tiny_training *t) {
     if (model) {
         reel_optimizer *const optimizer = reel_optimizer_new(reel_model_parameters(model), &how);
         reel_carry *const carry = reel_carry_new(ctx, model, TINY_ROWS);
-        for (int step = 1; carry && step <= TINY_STEPS && status == REEL_OK; step++) {
+        const int steps = t->steps ? t->steps : TINY_STEPS;
+        for (int step = 1; carry && step <= steps && status == REEL_OK; step++) {
             tiny_step(ctx, model, optimizer, carry, t, step);
             status = reel_context_status(ctx);
             if (status == REEL_OK)
