@@ -61,7 +61,7 @@ START_TEST(test_who_is_short_of_memory_says_what_holds_it) {
     const double rounding = 0.5;
     ck_assert_double_eq(asked, 625);
     ck_assert_double_eq(total, KIB);
-    ck_assert_msg(kept >= 259 && kept < 259 + 32 && tape >= 256 && tape < 256 + 32, "%s", message);
+    ck_assert_msg(kept >= 259 && kept <= 259 + 34 && tape >= 256 && tape <= 256 + 32, "%s", message);
     ck_assert_double_eq_tol(left + kept + tape, total, rounding);
 }
 END_TEST
@@ -137,20 +137,17 @@ static void end_training(training *t) {
     reel_model_free(t->model);
 }
 
-/* Two steps with a batch of so many rows. */
+/* A step with a batch of so many rows. */
 static reel_status train(training *t, int64_t rows) {
     reel_carry *carry = reel_carry_new(ctx, t->model, rows);
     int32_t *const tokens = calloc((size_t)(rows * TINY_CELLS), sizeof *tokens);
     int32_t *const identifiers = calloc((size_t)rows, sizeof *identifiers);
     for (int64_t i = 0; i < rows * TINY_CELLS; i++)
         tokens[i] = (int32_t)(i * i) % TINY_VOCABULARY;
-    reel_status status = reel_context_status(ctx);
-    for (uint32_t step = 1; step <= 2 && status == REEL_OK; step++) {
-        reel_carry_offer(ctx, carry, tokens, tokens, identifiers);
-        reel_backward(ctx, reel_act_step(ctx, t->model, carry, step, REEL_ACT_TRAIN).loss);
-        reel_optimizer_step(t->optimizer, 1e-3);
-        status = reel_context_status(ctx);
-    }
+    reel_carry_offer(ctx, carry, tokens, tokens, identifiers);
+    reel_backward(ctx, reel_act_step(ctx, t->model, carry, 1, REEL_ACT_TRAIN).loss);
+    reel_optimizer_step(t->optimizer, 1e-3);
+    const reel_status status = reel_context_status(ctx);
     if (status == REEL_OK)
         reel_tape_reset(ctx);
     reel_carry_free(ctx, carry);
@@ -170,11 +167,11 @@ static double *weights_after(training *t, int64_t rows, int64_t *count) {
 }
 
 START_TEST(test_training_goes_on_with_a_smaller_batch) {
-    enum { ROWS = 2, MANY = 40 };
+    enum { ROWS = 1, MANY = 12 };
     int64_t count;
     training t = begin_training();
     double *const wanted = weights_after(&t, ROWS, &count);
-    const size_t enough = 2 * (size_t)reel_memory_of(ctx).reserved_bytes;
+    const size_t taken = (size_t)reel_memory_of(ctx).reserved_bytes, enough = taken + taken / 4;
     end_training(&t);
     reel_context_free(ctx);
 
@@ -247,8 +244,10 @@ START_TEST(test_uploads_arrive_whole_and_in_order) {
     for (int i = 0; i < TENSORS; i++) {
         const int64_t n = sizes[i % 5];
         ck_assert_int_eq(reel_read(ctx, t[i], read, (size_t)n * sizeof *read), REEL_OK);
+        int64_t wrong = 0;
         for (int64_t k = 0; k < n; k++)
-            ck_assert_int_eq(read[k], (int32_t)(k * 7 + i + 1));
+            wrong += read[k] != (int32_t)(k * 7 + i + 1);
+        ck_assert_int_eq(wrong, 0);
     }
     free(values);
     free(read);
