@@ -25,6 +25,8 @@ reel_tensor *reel_dropout(reel_context *ctx, reel_tensor *x, double p, reel_draw
     }
     if (p == 0)
         return x;
+    if (reel__needs_host(ctx, "reel_dropout is told its draw, the same in every replay"))
+        return ctx->void_tensor;
     const reel_tensor *rows = reel__row_major(ctx, x);
     reel_tensor *y = reel__result_like(ctx, x);
     REEL_DISPATCH(ctx, dropout, (ctx, rows, p, draw, y, 0));

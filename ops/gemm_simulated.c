@@ -6,6 +6,7 @@
 #include "bf16.h"
 #include "blas.h"
 #include "gemm_table.h"
+#include "simulator.h"
 
 #include <stdlib.h>
 
@@ -110,10 +111,25 @@ static void multiply(const reel__gemm_shape *s, const void *from_a, const void *
     unpack(c, wide, s->m, s->n, to_c, s->c_dtype, c_strides);
 }
 
-void reel__gemm(reel_context *ctx, const char *op, const reel__gemm_shape *s, const void *a, const void *b,
-                void *c) {
+typedef struct product {
+    reel__gemm_shape shape;
+    const char *a, *b;
+    char *c;
+    char *a_wide, *b_wide, *c_wide; /* scratch */
+} product;
+
+static void run(void *argument) {
+    const product *const p = argument;
+    const reel__gemm_shape *const s = &p->shape;
     const int64_t element = (int64_t)reel_dtype_bytes((reel_dtype)s->dtype);
     const int64_t c_element = (int64_t)reel_dtype_bytes((reel_dtype)s->c_dtype);
+    for (int64_t e = 0; e < s->batches; e++)
+        multiply(s, p->a + e * s->a_batch * element, p->b + e * s->b_batch * element,
+                 p->c + e * s->c_batch * c_element, p->a_wide, p->b_wide, p->c_wide);
+}
+
+void reel__gemm(reel_context *ctx, const char *op, const reel__gemm_shape *s, const void *a, const void *b,
+                void *c) {
     const int64_t wide = (int64_t)reel_dtype_bytes(reel__wide((reel_dtype)s->dtype));
     if (!reel__blas_readable(s->m, s->k, s->a_row, s->a_column) ||
         !reel__blas_readable(s->k, s->n, s->b_row, s->b_column)) {
@@ -130,10 +146,9 @@ void reel__gemm(reel_context *ctx, const char *op, const reel__gemm_shape *s, co
         reel__no_memory(ctx, op, bytes, "a product of the simulator");
         return;
     }
-    char *const a_wide = scratch->data, *const b_wide = a_wide + s->m * s->k * wide;
-    char *const c_wide = b_wide + s->k * s->n * wide;
-    for (int64_t e = 0; e < s->batches; e++)
-        multiply(s, (const char *)a + e * s->a_batch * element, (const char *)b + e * s->b_batch * element,
-                 (char *)c + e * s->c_batch * c_element, a_wide, b_wide, c_wide);
+    product p = {.shape = *s, .a = a, .b = b, .c = c, .a_wide = scratch->data};
+    p.b_wide = p.a_wide + s->m * s->k * wide;
+    p.c_wide = p.b_wide + s->k * s->n * wide;
+    reel__sim_queue(ctx, run, &p, sizeof p);
     reel__storage_release(ctx, scratch);
 }

@@ -107,6 +107,8 @@ reel_status reel_context_new(reel_context **context, const reel_context_options 
 void reel_context_free(reel_context *ctx) {
     if (!ctx)
         return;
+    if (ctx->replays)
+        ctx->replays_free(ctx);
     if (ctx->tape_free)
         ctx->tape_free(ctx);
     if (ctx->bf16_store)
@@ -144,7 +146,7 @@ reel_device reel_context_device(const reel_context *ctx) {
 }
 
 reel_status reel_context_synchronise(reel_context *ctx) {
-    if (ctx->device)
+    if (ctx->device && !reel__needs_host(ctx, "reel_context_synchronise waits for the device"))
         reel__device_synchronise(ctx);
     return ctx->error.status;
 }

@@ -73,15 +73,19 @@ struct reel_context {
     struct reel__workers *workers; /* threads - 1 of them; NULL for none */
     uint64_t seed;
     bool check_finite; /* REEL_CHECK=1 */
+    bool capturing;    /* the device records what is queued (reel_replay) */
     reel_error error;
     const char *op; /* whose inputs were checked last: who is short of memory for a result */
     int64_t next_id;
     reel_tensor *void_tensor;
-    reel__tensor *owned; /* list */
+    reel__tensor *owned;     /* list */
+    int64_t address_changes; /* how often owned tensors were made or freed, or free blocks given back */
     reel__pool pool;
     reel__region region;
     struct reel__tape *tape; /* made and freed by autograd through tape_free */
     void (*tape_free)(reel_context *ctx);
+    struct reel__replay *replays; /* likewise through replays_free */
+    void (*replays_free)(reel_context *ctx);
     struct reel__bf16_store *bf16_store; /* made and freed by ops through bf16_store_free */
     void (*bf16_store_free)(reel_context *ctx);
     struct reel__gemm_store *gemm_store; /* likewise, for a GPU */
@@ -101,6 +105,8 @@ static inline bool reel__failed(const reel_context *ctx) {
  * `format` names what it was for: "a result %s". `op` NULL: whatever runs. */
 reel_status reel__no_memory(reel_context *ctx, const char *op, size_t bytes, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* True, with the error kept, while a step is recorded: `what` needs the host, which a replay goes without. */
+bool reel__needs_host(reel_context *ctx, const char *what);
 /* "[8,64]" into text. */
 enum { REEL__SHAPE_TEXT = 160 };
 typedef struct reel__text {

@@ -71,6 +71,8 @@ REEL_DEVICE int reel__bits(uint32_t bits) {
 
 #include "simulator.h"
 
+#include <type_traits>
+
 #define REEL_GLOBAL static void
 #define REEL_DEVICE static inline __attribute__((unused))
 #define REEL_MEMBER inline
@@ -87,17 +89,36 @@ struct dim3 : reel__place {
     dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : reel__place{x, y, z} {}
 };
 
-template <class Body> static inline void reel__sim_call(void *body) {
-    (*static_cast<Body *>(body))();
-}
-template <class Body>
-static inline void reel__sim_run(const char *kernel, dim3 blocks, dim3 threads, size_t shared_bytes,
-                                 Body body) {
-    reel__sim_launch(kernel, blocks, threads, shared_bytes, reel__sim_call<Body>, &body);
+/* A kernel with its arguments. */
+template <class Body> struct reel__sim_job {
+    const char *kernel;
+    dim3 blocks, threads;
+    size_t shared_bytes;
+    Body body;
+
+    static void as_thread(void *job) {
+        static_cast<reel__sim_job *>(job)->body();
+    }
+    static void run(void *argument) {
+        auto *const job = static_cast<reel__sim_job *>(argument);
+        reel__sim_launch(job->kernel, job->blocks, job->threads, job->shared_bytes, as_thread, job);
+    }
+};
+
+/* Takes the arguments by value, as a GPU does: in a graph they are those of the time when it was recorded. */
+template <class Kernel, class... T>
+static inline void reel__sim_run(const reel_context *ctx, const char *name, dim3 blocks, dim3 threads,
+                                 size_t shared_bytes, Kernel kernel, T... arguments) {
+    auto body = [=] { kernel(arguments...); };
+    static_assert(std::is_trivially_copyable<decltype(body)>::value, "arguments of a kernel are bytes");
+    reel__sim_job<decltype(body)> job{name, blocks, threads, shared_bytes, body};
+    reel__sim_queue(ctx, job.run, &job, sizeof job);
 }
 #define REEL_LAUNCH(ctx, kernel, blocks, threads, shared_bytes, ...)                                         \
     do {                                                                                                     \
-        reel__sim_run(#kernel, blocks, threads, shared_bytes, [=] { (kernel)(__VA_ARGS__); });               \
+        reel__sim_run(                                                                                       \
+            ctx, #kernel, blocks, threads, shared_bytes, [=](auto... each) { (kernel)(each...); },           \
+            __VA_ARGS__);                                                                                    \
         reel__device_launched(ctx, #kernel);                                                                 \
     } while (0)
 

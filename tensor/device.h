@@ -71,6 +71,19 @@ void reel__device_mark_wait(reel_context *ctx, void *mark);
 /* Frees the pinned memory of a context's uploads, once it has waited for them. */
 void reel__staging_free(reel_context *ctx);
 
+/* Work that is recorded once and launched again. */
+typedef struct reel__graph reel__graph;
+
+/* From here on what the context queues is recorded and does not run; nothing may wait for the device. False
+ * with the error kept. */
+bool reel__device_begin_capture(reel_context *ctx);
+/* Ends that, also after an error. NULL with the error kept. */
+reel__graph *reel__device_end_capture(reel_context *ctx);
+/* Queues what was recorded: the same kernels on the same addresses. */
+void reel__device_launch_graph(reel_context *ctx, reel__graph *graph);
+/* Waits for launches of it. NULL is accepted. */
+void reel__device_free_graph(reel_context *ctx, reel__graph *graph);
+
 /* Where kernels of this context raise a fault. */
 reel__fault *reel__device_fault(const reel_context *ctx);
 /* The stream of the context: a cudaStream_t. */

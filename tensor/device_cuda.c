@@ -259,6 +259,40 @@ void reel__device_mark_wait(reel_context *ctx, void *mark) {
     succeeded(ctx, cudaEventSynchronize(mark), "waiting");
 }
 
+/* ---- graphs -------------------------------------------------------------------------------------------- */
+
+/* A reel__graph is what a cudaGraphExec_t points at. */
+
+bool reel__device_begin_capture(reel_context *ctx) {
+    /* relaxed, as the pool may have to ask for memory meanwhile */
+    return succeeded(ctx, cudaStreamBeginCapture(ctx->device->stream, cudaStreamCaptureModeRelaxed),
+                     "capture");
+}
+
+reel__graph *reel__device_end_capture(reel_context *ctx) {
+    cudaGraph_t recorded = NULL;
+    cudaGraphExec_t graph = NULL;
+    if (!succeeded(ctx, cudaStreamEndCapture(ctx->device->stream, &recorded), "capture"))
+        (void)cudaGetLastError(); /* or the next launch seems to have failed with it */
+    else if (!reel__failed(ctx) &&
+             !succeeded(ctx, cudaGraphInstantiateWithFlags(&graph, recorded, 0), "graph"))
+        graph = NULL;
+    if (recorded)
+        (void)cudaGraphDestroy(recorded);
+    return (reel__graph *)graph;
+}
+
+void reel__device_launch_graph(reel_context *ctx, reel__graph *graph) {
+    succeeded(ctx, cudaGraphLaunch((cudaGraphExec_t)graph, ctx->device->stream), "graph");
+}
+
+void reel__device_free_graph(reel_context *ctx, reel__graph *graph) {
+    if (!graph)
+        return;
+    (void)cudaStreamSynchronize(ctx->device->stream);
+    (void)cudaGraphExecDestroy((cudaGraphExec_t)graph);
+}
+
 /* ---- kernels ------------------------------------------------------------------------------------------- */
 
 reel__fault *reel__device_fault(const reel_context *ctx) {

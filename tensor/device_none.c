@@ -48,3 +48,23 @@ void reel__device_zero(reel_context *ctx, void *at, size_t bytes) {
     (void)at;
     (void)bytes;
 }
+
+bool reel__device_begin_capture(reel_context *ctx) {
+    (void)ctx;
+    return false;
+}
+
+reel__graph *reel__device_end_capture(reel_context *ctx) {
+    (void)ctx;
+    return NULL;
+}
+
+void reel__device_launch_graph(reel_context *ctx, reel__graph *graph) {
+    (void)ctx;
+    (void)graph;
+}
+
+void reel__device_free_graph(reel_context *ctx, reel__graph *graph) {
+    (void)ctx;
+    (void)graph;
+}

@@ -1,4 +1,5 @@
-/* The device that the simulator is: host memory, and kernels that have ended when their launch returns. */
+/* The device that the simulator is: host memory, and kernels that have ended when their launch returns, or
+ * that are recorded and run whenever the graph is launched. */
 #include "context.h"
 #include "device.h"
 #include "simulator.h"
@@ -31,12 +32,25 @@ typedef struct transfer {
     struct transfer *next;
 } transfer;
 
+/* A piece of work with its arguments. */
+typedef struct work {
+    struct work *next;
+    void (*run)(void *argument);
+    max_align_t argument[];
+} work;
+
+struct reel__graph {
+    work *first, **end;
+    int64_t launches;
+};
+
 struct reel__device {
     reel__fault fault;
     size_t taken;     /* of the memory that it has */
     int64_t launches; /* so far */
     int64_t transfers;
     transfer *under_way;
+    reel__graph *recording; /* NULL: work runs at once */
 };
 
 /* What a test asks for; 0: neither. */
@@ -72,6 +86,11 @@ static bool works(const reel_context *ctx, const char *what) {
                 "an illegal memory access was encountered", "cudaErrorIllegalAddress", what,
                 ctx->check_finite ? "" : REEL__LOST_ADVICE);
     return false;
+}
+
+static void count_launches(const reel_context *ctx, int64_t launches) {
+    if (!first_file || access(first_file, F_OK) == 0)
+        ctx->device->launches += launches;
 }
 
 int reel__device_count(void) {
@@ -153,9 +172,20 @@ void reel__device_synchronise(reel_context *ctx) {
     end_transfers(ctx->device, ctx->device->transfers);
 }
 
+typedef struct zeros {
+    void *at;
+    size_t bytes;
+} zeros;
+
+static void write_zeros(void *argument) {
+    const zeros *const z = argument;
+    memset(z->at, 0, z->bytes);
+}
+
 void reel__device_zero(reel_context *ctx, void *at, size_t bytes) {
+    zeros z = {at, bytes};
     if (works(ctx, "zeros"))
-        memset(at, 0, bytes);
+        reel__sim_queue(ctx, write_zeros, &z, sizeof z);
 }
 
 /* ---- uploads ------------------------------------------------------------------------------------------- */
@@ -207,6 +237,59 @@ void reel__device_mark_wait(reel_context *ctx, void *mark) {
     end_transfers(ctx->device, *(const int64_t *)mark);
 }
 
+/* ---- graphs -------------------------------------------------------------------------------------------- */
+
+void reel__sim_queue(const reel_context *ctx, void (*run)(void *argument), void *argument, size_t bytes) {
+    reel__graph *const graph = ctx->device->recording;
+    if (!graph) {
+        run(argument);
+        return;
+    }
+    work *const w = malloc(sizeof *w + bytes);
+    if (!w)
+        abort();
+    *w = (work){.run = run};
+    memcpy(w->argument, argument, bytes);
+    *graph->end = w;
+    graph->end = &w->next;
+}
+
+bool reel__device_begin_capture(reel_context *ctx) {
+    reel__graph *const graph = calloc(1, sizeof *graph);
+    if (!graph) {
+        reel__error(ctx, REEL_ERROR_MEMORY, "capture", "no memory");
+        return false;
+    }
+    graph->end = &graph->first;
+    ctx->device->recording = graph;
+    return true;
+}
+
+reel__graph *reel__device_end_capture(reel_context *ctx) {
+    reel__graph *const graph = ctx->device->recording;
+    ctx->device->recording = NULL;
+    if (!reel__failed(ctx))
+        return graph;
+    reel__device_free_graph(ctx, graph);
+    return NULL;
+}
+
+void reel__device_launch_graph(reel_context *ctx, reel__graph *graph) {
+    for (work *w = graph->first; w && works(ctx, "graph"); w = w->next)
+        w->run(w->argument);
+    count_launches(ctx, graph->launches);
+}
+
+void reel__device_free_graph(reel_context *ctx, reel__graph *graph) {
+    (void)ctx;
+    while (graph && graph->first) {
+        work *const w = graph->first;
+        graph->first = w->next;
+        free(w);
+    }
+    free(graph);
+}
+
 /* ---- kernels ------------------------------------------------------------------------------------------- */
 
 reel__fault *reel__device_fault(const reel_context *ctx) {
@@ -219,6 +302,8 @@ void *reel__device_stream(const reel_context *ctx) {
 }
 
 void reel__device_launched(const reel_context *ctx, const char *kernel) {
-    if (works(ctx, kernel) && (!first_file || access(first_file, F_OK) == 0))
-        ctx->device->launches++;
+    if (ctx->device->recording)
+        ctx->device->recording->launches++;
+    else if (works(ctx, kernel))
+        count_launches(ctx, 1);
 }

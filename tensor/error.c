@@ -64,6 +64,12 @@ reel_status reel__error(reel_context *ctx, reel_status status, const char *op, c
     return status;
 }
 
+bool reel__needs_host(reel_context *ctx, const char *what) {
+    if (ctx->capturing)
+        reel__error(ctx, REEL_ERROR_STATE, "replay", "%s: that belongs before or after the step", what);
+    return ctx->capturing;
+}
+
 void reel__report_fault(reel_context *ctx, reel__fault *fault) {
     if (!fault->raised)
         return;

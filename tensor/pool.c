@@ -28,10 +28,11 @@
 #endif
 #ifdef REEL_ASAN
 #include <sanitizer/asan_interface.h>
+#ifdef REEL_CUDA_SIMULATED
+#include "simulator.h"
+#endif
 enum { RED_ZONE = 64 };
 #else
-#define ASAN_POISON_MEMORY_REGION(at, bytes)   ((void)(at), (void)(bytes))
-#define ASAN_UNPOISON_MEMORY_REGION(at, bytes) ((void)(at), (void)(bytes))
 enum { RED_ZONE = 0 };
 #endif
 
@@ -106,6 +107,7 @@ static void trim(reel_context *ctx) {
     reel__pool *const pool = &ctx->pool;
     if (ctx->device)
         reel__device_synchronise(ctx);
+    ctx->address_changes++;
     for (struct reel__block **at = &pool->blocks; *at;) {
         struct reel__block *const block = *at;
         reel__storage *const storage = block->storage;
@@ -143,6 +145,38 @@ static reel__storage *storage_struct(reel__pool *pool) {
     return storage;
 }
 
+#ifdef REEL_ASAN
+typedef struct usable {
+    void *block;
+    size_t block_bytes, bytes;
+} usable;
+
+static void set_usable(void *argument) {
+    const usable *const u = argument;
+    ASAN_POISON_MEMORY_REGION(u->block, u->block_bytes);
+    ASAN_UNPOISON_MEMORY_REGION(u->block, u->bytes);
+}
+
+/* Lets the first `bytes` of the block be read and written and nothing behind them: now, and at the same place
+ * between the kernels of a graph that is being recorded. */
+static void let_use(const reel_context *ctx, const reel__storage *storage, size_t bytes) {
+    usable u = {storage->data, storage->bytes, bytes};
+    set_usable(&u);
+#ifdef REEL_CUDA_SIMULATED
+    if (ctx->capturing)
+        reel__sim_queue(ctx, set_usable, &u, sizeof u);
+#else
+    (void)ctx;
+#endif
+}
+#else
+static void let_use(const reel_context *ctx, const reel__storage *storage, size_t bytes) {
+    (void)ctx;
+    (void)storage;
+    (void)bytes;
+}
+#endif
+
 reel__storage *reel__storage_new(reel_context *ctx, size_t bytes) {
     reel__pool *pool = &ctx->pool;
     int index;
@@ -157,7 +191,7 @@ reel__storage *reel__storage_new(reel_context *ctx, size_t bytes) {
         if (!storage)
             return NULL;
         bool granted = from_system(pool, storage, rounded);
-        if (!granted) {
+        if (!granted && !ctx->capturing) { /* what is free then is not free in the graph */
             trim(ctx);
             granted = from_system(pool, storage, rounded);
         }
@@ -167,8 +201,7 @@ reel__storage *reel__storage_new(reel_context *ctx, size_t bytes) {
             return NULL;
         }
     }
-    ASAN_POISON_MEMORY_REGION(storage->data, rounded);
-    ASAN_UNPOISON_MEMORY_REGION(storage->data, bytes);
+    let_use(ctx, storage, bytes);
     storage->references = 1;
     storage->on_tape = false;
     pool->memory.live_bytes += (int64_t)rounded;
@@ -197,7 +230,7 @@ void reel__storage_release(reel_context *ctx, reel__storage *storage) {
     pool->memory.live_bytes -= (int64_t)storage->bytes;
     if (storage->on_tape)
         pool->tape_bytes -= (int64_t)storage->bytes;
-    ASAN_POISON_MEMORY_REGION(storage->data, storage->bytes);
+    let_use(ctx, storage, 0);
     storage->next_free = pool->free_lists[index];
     pool->free_lists[index] = storage;
 }

@@ -23,6 +23,8 @@ static double seconds(void) {
 }
 
 reel_status reel_profile_start(reel_context *ctx) {
+    if (reel__needs_host(ctx, "reel_profile_start looks at a clock"))
+        return ctx->error.status;
     if (!ctx->profile)
         ctx->profile = calloc(1, sizeof *ctx->profile);
     if (!ctx->profile)

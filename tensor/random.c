@@ -75,7 +75,7 @@ static double truncated_normal(const distribution *d, reel_random *r) {
 
 /* Serial: initial values are drawn once, and one after another reads simplest. */
 static reel_status fill(reel_context *ctx, reel_tensor *dst, distribution d, reel_draw draw) {
-    if (reel__failed(ctx))
+    if (reel__failed(ctx) || reel__needs_host(ctx, "reel_fill_... draws on the host"))
         return ctx->error.status;
     if (!dst->data || !reel__is_float(dst->dtype) || !reel_is_contiguous(dst))
         return reel__error(ctx, REEL_ERROR_ARGUMENT, "random", "%s %s is not a row-major float tensor",

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <reel/tensor.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -43,6 +45,10 @@ void reel__sim_set_order(reel__sim_order order);
 /* Runs body(arg) as every thread of the grid. */
 void reel__sim_launch(const char *kernel, reel__place grid, reel__place block, size_t shared_bytes,
                       void (*body)(void *arg), void *arg);
+
+/* Calls run(argument) now or, while the context records a graph, with a copy of the argument's bytes whenever
+ * that is launched. */
+void reel__sim_queue(const reel_context *ctx, void (*run)(void *argument), void *argument, size_t bytes);
 
 /* Gives back what the launches of this host thread needed. */
 void reel__sim_free(void);

@@ -127,6 +127,7 @@ static reel__tensor *owned_header(reel_context *ctx, reel_dtype dtype, int rank,
     }
     set_shape(ctx, t, dtype, rank, shape);
     t->owned = true;
+    ctx->address_changes++;
     t->next = ctx->owned;
     if (ctx->owned)
         ctx->owned->previous = t;
@@ -178,6 +179,7 @@ void reel_tensor_free(reel_context *ctx, reel_tensor *t) {
     if (inside->is_leaf)
         reel_tensor_free(ctx, inside->grad);
     reel__drop(ctx, t);
+    ctx->address_changes++;
     if (inside->previous)
         inside->previous->next = inside->next;
     else
@@ -261,8 +263,8 @@ static reel_status check_bytes(reel_context *ctx, const char *what, const reel_t
 
 reel_status reel_write(reel_context *ctx, reel_tensor *dst, const void *src, size_t bytes) {
     const reel_status status = check_bytes(ctx, "write", dst, bytes);
-    if (status != REEL_OK)
-        return status;
+    if (status != REEL_OK || reel__needs_host(ctx, "reel_write takes values of the host"))
+        return ctx->error.status;
     const reel_tensor host = host_tensor(dst, (void *)(uintptr_t)src);
     reel__write_values(ctx, dst, &host);
     reel_touch(dst);
@@ -271,15 +273,15 @@ reel_status reel_write(reel_context *ctx, reel_tensor *dst, const void *src, siz
 
 reel_status reel_read(reel_context *ctx, const reel_tensor *src, void *dst, size_t bytes) {
     const reel_status status = check_bytes(ctx, "read", src, bytes);
-    if (status != REEL_OK)
-        return status;
+    if (status != REEL_OK || reel__needs_host(ctx, "reel_read reads values"))
+        return ctx->error.status;
     reel_tensor host = host_tensor(src, dst);
     reel__read_values(ctx, &host, src);
     return ctx->error.status;
 }
 
 double reel_item(reel_context *ctx, const reel_tensor *t) {
-    if (check_usable(ctx, "item", t) != REEL_OK)
+    if (check_usable(ctx, "item", t) != REEL_OK || reel__needs_host(ctx, "reel_item reads values"))
         return NAN;
     if (reel_elements(t) != 1) {
         reel__error(ctx, REEL_ERROR_SHAPE, "item", "%s has not one element",
