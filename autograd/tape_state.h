@@ -28,6 +28,7 @@ typedef struct reel__tape {
     int depth, scope_room;
     reel__pending pending[REEL__MAX_INPUTS]; /* of the rule that runs */
     int pending_count;
+    bool in_replay; /* a step of reel_replay is under way */
 } reel__tape;
 
 /* The context's tape, made at first use; NULL with the error kept when memory is short. */

@@ -12,7 +12,9 @@
  *         z = net(ctx, z);
  *         reel_scope_roll(ctx, s, &z, 1);      // all of this pass but z dies, and so does the last z
  *     }
- *     reel_scope_end(ctx, s, &z, 1); */
+ *     reel_scope_end(ctx, s, &z, 1);
+ *
+ * A GPU can record a whole step and run it again without the host: reel_replay. */
 #ifndef REEL_AUTOGRAD_H
 #define REEL_AUTOGRAD_H
 
@@ -100,6 +102,30 @@ REEL_API void reel_scope_roll(reel_context *ctx, reel_scope scope, reel_tensor *
 /* Ends the scope; the n tensors in keep pass to the enclosing one, everything else dies as in a roll. Scopes
  * end in reverse order of begin. Error: as above. */
 REEL_API void reel_scope_end(reel_context *ctx, reel_scope scope, reel_tensor *const *keep, int n);
+
+/* ---- replay ------------------------------------------------------------------------------------------ */
+
+/* One step of a loop: ops from the first to the last, perhaps with backward and an optimizer's. It leaves
+ * what is wanted of it in owned tensors, by reel_copy, and resets no tape. */
+typedef void reel_step_fn(reel_context *ctx, void *arg);
+
+/* Takes the step step(ctx, arg), and empties the tape behind it. On a GPU its kernels are recorded in the
+ * third call with the same two arguments, and later calls run the recording as one: the host does not call
+ * the function then. So what changes from step to step must come from owned tensors, which the host writes
+ * before the call; numbers that the function hands to ops are those of the recording.
+ *
+ *     reel_carry_offer(ctx, carry, inputs, labels, identifiers);
+ *     reel_optimizer_schedule(optimizer, lr);
+ *     reel_replay(ctx, step, &arg);
+ *
+ * The recording is thrown away, and two calls run as they are written before the next one, when an owned
+ * tensor was made or freed since (so that new shapes are right) or a gradient is there that was forgotten or
+ * the other way round. On the CPU, with REEL_CHECK=1 and while a profile runs every call is as written; so
+ * are all of a step that itself makes or frees owned tensors. Errors, which the context keeps until
+ * reel_tape_reset: those of the step, upon which nothing is recorded; STATE where the tape is not empty or
+ * another step is under way, and while recording for what needs the host: reading or writing values, draws,
+ * waiting; DEVICE, MEMORY. */
+REEL_API reel_status reel_replay(reel_context *ctx, reel_step_fn *step, void *arg);
 
 /* ---- gradient check ---------------------------------------------------------------------------------- */
 
