@@ -13,8 +13,10 @@ struct reel_optimizer {
     reel_tensor *ema;         /* (n), NULL: none */
     reel_tensor *square_sums; /* (chunks) scratch of the norm */
     reel_tensor *clip;        /* (REEL__CLIP_VALUES) of the last step */
-    int64_t steps;
-    bool swapped; /* the parameters hold the EMA and the other way round */
+    reel_tensor *rates;       /* (REEL__ADAM_RATES) of the next */
+    int64_t steps;            /* the scheduled one among them */
+    bool scheduled;           /* the host has not seen that step taken; a replay's it never sees */
+    bool swapped;             /* the parameters hold the EMA and the other way round */
 };
 
 /* ---- life -------------------------------------------------------------------------------------------- */
@@ -61,6 +63,7 @@ reel_optimizer *reel_optimizer_new(reel_parameters *params, const reel_optimizer
     o->square_sums =
         reel_tensor_new(ctx, REEL_F64, REEL_SHAPE((n + REEL__SQUARES_CHUNK - 1) / REEL__SQUARES_CHUNK));
     o->clip = reel_tensor_new(ctx, REEL_F64, REEL_SHAPE(REEL__CLIP_VALUES));
+    o->rates = reel_tensor_new(ctx, REEL_F64, REEL_SHAPE(REEL__ADAM_RATES));
     if (options->ema_rate > 0) {
         o->ema = reel_tensor_new(ctx, params->dtype, REEL_SHAPE(n));
         reel_copy(ctx, o->ema, params->values);
@@ -81,6 +84,7 @@ void reel_optimizer_free(reel_optimizer *o) {
     reel_tensor_free(ctx, o->ema);
     reel_tensor_free(ctx, o->square_sums);
     reel_tensor_free(ctx, o->clip);
+    reel_tensor_free(ctx, o->rates);
     free(o);
 }
 
@@ -116,14 +120,33 @@ static reel_status clip_gradient(reel_optimizer *o, const reel_tensor *gradient)
     return isfinite(norm) ? REEL_OK : refuse_gradient(o->params, norm);
 }
 
-static reel_status check_step(const reel_optimizer *o, double lr) {
+static reel_status check_swapped(const reel_optimizer *o) {
+    if (reel__failed(o->params->ctx) || !o->swapped)
+        return o->params->ctx->error.status;
+    return reel__error(o->params->ctx, REEL_ERROR_STATE, "optimizer", "step while the EMA is swapped in");
+}
+
+reel_status reel_optimizer_schedule(reel_optimizer *o, double lr) {
+    if (!o)
+        return REEL_ERROR_STATE;
     reel_context *ctx = o->params->ctx;
-    if (reel__failed(ctx))
+    const reel_optimizer_options *options = &o->options;
+    if (reel__failed(ctx) || reel__needs_host(ctx, "reel_optimizer_schedule takes a rate of the host"))
         return ctx->error.status;
     if (!(lr >= 0) || !isfinite(lr))
         return reel__error(ctx, REEL_ERROR_ARGUMENT, "optimizer", "lr is %g, must be 0 or more", lr);
-    if (o->swapped)
-        return reel__error(ctx, REEL_ERROR_STATE, "optimizer", "step while the EMA is swapped in");
+    if (check_swapped(o) != REEL_OK)
+        return ctx->error.status;
+    const double t = (double)(o->steps + 1);
+    const double rates[REEL__ADAM_RATES] = {
+        [REEL__ADAM_DECAY] = 1 - lr * options->weight_decay,
+        [REEL__ADAM_RATE] = lr / (1 - pow(options->beta1, t)),
+        [REEL__ADAM_CORRECTION] = 1 - pow(options->beta2, t),
+    };
+    if (reel_write(ctx, o->rates, rates, sizeof rates) != REEL_OK)
+        return ctx->error.status;
+    o->steps++;
+    o->scheduled = true;
     return REEL_OK;
 }
 
@@ -133,35 +156,46 @@ static double arena_bytes(const reel_optimizer *o) {
     return (2 + 2 * (o->ema ? 4 : 3)) * arena;
 }
 
-reel_status reel_optimizer_step(reel_optimizer *o, double lr) {
-    if (!o)
-        return REEL_ERROR_STATE;
+static reel_status take_step(reel_optimizer *o) {
     reel_context *ctx = o->params->ctx;
     const reel_optimizer_options *options = &o->options;
-    reel_status status = check_step(o, lr);
-    if (status != REEL_OK)
-        return status;
+    if (check_swapped(o) != REEL_OK)
+        return ctx->error.status;
+    if (!o->scheduled)
+        return reel__error(ctx, REEL_ERROR_STATE, "optimizer", "a step without a learning rate: schedule it");
     const reel_tensor *gradient = reel_parameters_gradients(o->params);
-    status = clip_gradient(o, gradient);
+    const reel_status status = clip_gradient(o, gradient);
     if (status != REEL_OK)
         return status;
-    const double t = (double)++o->steps;
-    const reel__adam step = {
+    const reel__adam constants = {
         .kind = options->kind,
-        .decay = 1 - lr * options->weight_decay,
         .beta1 = options->beta1,
         .beta2 = options->beta2,
-        .rate = lr / (1 - pow(options->beta1, t)),
-        .correction = 1 - pow(options->beta2, t),
         .eps = options->eps,
         .ema_rate = options->ema_rate,
     };
-    REEL_DISPATCH(ctx, adam, (ctx, &step, o->clip, o->params->values, gradient, o->m, o->v, o->ema));
+    REEL_DISPATCH(ctx, adam,
+                  (ctx, &constants, o->rates, o->clip, o->params->values, gradient, o->m, o->v, o->ema));
     reel_parameters_touch(o->params);
     reel_parameters_zero_grad(o->params);
     if (reel__profiling(ctx))
         reel__profile_add(ctx, "optimizer", false, arena_bytes(o));
     return REEL_OK;
+}
+
+reel_status reel_optimizer_apply(reel_optimizer *o) {
+    if (!o)
+        return REEL_ERROR_STATE;
+    const reel_status status = take_step(o);
+    if (status != REEL_OK && o->scheduled)
+        o->steps--;
+    o->scheduled = false;
+    return status;
+}
+
+reel_status reel_optimizer_step(reel_optimizer *o, double lr) {
+    const reel_status status = reel_optimizer_schedule(o, lr);
+    return status == REEL_OK ? reel_optimizer_apply(o) : status;
 }
 
 double reel_optimizer_grad_norm(const reel_optimizer *o) {

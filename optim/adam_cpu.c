@@ -12,6 +12,7 @@ enum { GRAIN = 1 << 12 };
 
 typedef struct adam_job {
     const reel__adam *step;
+    const double *rates;
     double gradient_scale;
     void *p, *m, *v, *ema;
     const void *g;
@@ -42,12 +43,14 @@ typedef struct exchange_job {
 #undef NAME
 #undef MATH
 
-void REEL_CPU(adam)(const reel_context *ctx, const reel__adam *step, const reel_tensor *clip, reel_tensor *p,
-                    const reel_tensor *g, reel_tensor *m, reel_tensor *v, reel_tensor *ema) {
+void REEL_CPU(adam)(const reel_context *ctx, const reel__adam *step, const reel_tensor *rates,
+                    const reel_tensor *clip, reel_tensor *p, const reel_tensor *g, reel_tensor *m,
+                    reel_tensor *v, reel_tensor *ema) {
     const double *const values = clip->data;
     if (!isfinite(values[REEL__CLIP_NORM]))
         return;
     adam_job job = {.step = step,
+                    .rates = rates->data,
                     .gradient_scale = values[REEL__CLIP_SCALE],
                     .p = p->data,
                     .m = m->data,
@@ -91,8 +94,9 @@ static void NAME(adam)(int64_t begin, int64_t end, void *arg) {
     REAL *REEL_RESTRICT m = (REAL *)job->m + begin;
     REAL *REEL_RESTRICT v = (REAL *)job->v + begin;
     const REAL *REEL_RESTRICT g = (const REAL *)job->g + begin;
-    const REAL scale = (REAL)job->gradient_scale, decay = (REAL)step->decay, rate = (REAL)step->rate;
-    const REAL beta2 = (REAL)step->beta2, correction = (REAL)step->correction, eps = (REAL)step->eps;
+    const REAL scale = (REAL)job->gradient_scale, beta2 = (REAL)step->beta2, eps = (REAL)step->eps;
+    const REAL decay = (REAL)job->rates[REEL__ADAM_DECAY], rate = (REAL)job->rates[REEL__ADAM_RATE];
+    const REAL correction = (REAL)job->rates[REEL__ADAM_CORRECTION];
     const REAL take_m = (REAL)(1 - step->beta1), take_v = (REAL)(1 - step->beta2);
 
     for (int64_t i = 0; i < n; i++) {

@@ -12,19 +12,19 @@ REEL_DEVICE float reel__math_atan2(float y, float x) {
 
 /* ---- a step -------------------------------------------------------------------------------------------- */
 
-/* p, m and v of one parameter. The clip's values are the device's: no step waits for them. */
+/* p, m and v of one parameter. Rates and the clip's values are the device's: no step waits for them. */
 struct adam_element {
     reel__adam step;
-    const double *clip;
+    const double *rates, *clip;
     template <class T> REEL_MEMBER bool operator()(T &p, T &m, T &v, const T &g) const {
         if (!isfinite(clip[REEL__CLIP_NORM]))
             return false;
         const T gradient = (T)clip[REEL__CLIP_SCALE] * g;
         m += (T)(1 - step.beta1) * (gradient - m);
         v = (T)step.beta2 * v + (T)(1 - step.beta2) * gradient * gradient;
-        const T root = REEL_MATH(sqrt, v / (T)step.correction);
+        const T root = REEL_MATH(sqrt, v / (T)rates[REEL__ADAM_CORRECTION]);
         const T towards = step.kind == REEL_ADAM_ATAN2 ? REEL_MATH(atan2, m, root) : m / (root + (T)step.eps);
-        p = (T)step.decay * p - (T)step.rate * towards;
+        p = (T)rates[REEL__ADAM_DECAY] * p - (T)rates[REEL__ADAM_RATE] * towards;
         return true;
     }
 };
@@ -37,9 +37,10 @@ struct adam_ema_element {
     }
 };
 
-void reel__cuda_adam(const reel_context *ctx, const reel__adam *step, const reel_tensor *clip, reel_tensor *p,
-                     const reel_tensor *g, reel_tensor *m, reel_tensor *v, reel_tensor *ema) {
-    const adam_element f = {*step, reel__at<double>(clip)};
+void reel__cuda_adam(const reel_context *ctx, const reel__adam *step, const reel_tensor *rates,
+                     const reel_tensor *clip, reel_tensor *p, const reel_tensor *g, reel_tensor *m,
+                     reel_tensor *v, reel_tensor *ema) {
+    const adam_element f = {*step, reel__at<double>(rates), reel__at<double>(clip)};
     REEL_BY_WIDE(
         p->dtype, T,
         if (ema) {

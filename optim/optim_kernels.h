@@ -9,16 +9,22 @@
 extern "C" {
 #endif
 
-/* One step's scalars. */
+/* What is the same in every step. */
 typedef struct reel__adam {
     reel_optimizer_kind kind;
-    double decay; /* 1 - lr weight_decay */
     double beta1, beta2;
-    double rate;       /* lr / (1 - beta1^t) */
-    double correction; /* 1 - beta2^t */
     double eps;
     double ema_rate;
 } reel__adam;
+
+/* What a step is told by the host, an f64 tensor of these: on a GPU they lie in its memory, so that a
+ * recorded step takes those of the day. */
+enum {
+    REEL__ADAM_DECAY,      /* 1 - lr weight_decay */
+    REEL__ADAM_RATE,       /* lr / (1 - beta1^t) */
+    REEL__ADAM_CORRECTION, /* 1 - beta2^t */
+    REEL__ADAM_RATES,
+};
 
 /* What the gradient's norm makes of a step, an f64 tensor of these. */
 enum {
@@ -30,8 +36,9 @@ enum {
 
 /* The formulas of <reel/optim.h> over flat tensors (n) of one dtype, f32 or f64, with the gradient scaled as
  * `clip` says; ema may be NULL. Nothing changes where the norm is not finite. */
-REEL_KERNEL(adam, (const reel_context *ctx, const reel__adam *step, const reel_tensor *clip, reel_tensor *p,
-                   const reel_tensor *g, reel_tensor *m, reel_tensor *v, reel_tensor *ema))
+REEL_KERNEL(adam, (const reel_context *ctx, const reel__adam *step, const reel_tensor *rates,
+                   const reel_tensor *clip, reel_tensor *p, const reel_tensor *g, reel_tensor *m,
+                   reel_tensor *v, reel_tensor *ema))
 
 enum { REEL__SQUARES_CHUNK = 1 << 14 };
 /* sums[i] = sum of the squares of x's i-th chunk of REEL__SQUARES_CHUNK elements; x (n) f32 or f64, sums f64.
@@ -47,10 +54,12 @@ REEL_KERNEL(clip, (const reel_context *ctx, const reel_tensor *sums, double max_
 REEL_KERNEL(exchange, (const reel_context *ctx, reel_tensor *a, reel_tensor *b))
 
 /* For each row that ids (B) name: table[row] = decay table[row] - lr sign(sum of gradient[i] over ids[i] =
- * row), in order of i; all row-major. An id that names no row and a gradient that is not finite are errors:
- * the CPU then changes nothing, the GPU leaves the rows that they concern and raises a fault. */
+ * row), in order of i; all row-major, rates f64 of the two below. An id that names no row and a gradient that
+ * is not finite are errors: the CPU then changes nothing, the GPU leaves the rows that they concern and
+ * raises a fault. */
 REEL_KERNEL(sign_sgd_rows, (reel_context * ctx, reel_tensor *table, const reel_tensor *ids,
-                            const reel_tensor *gradient, double lr, double decay))
+                            const reel_tensor *gradient, const reel_tensor *rates))
+enum { REEL__SIGN_LR, REEL__SIGN_DECAY /* 1 - lr weight_decay */, REEL__SIGN_RATES };
 
 #ifdef __cplusplus
 }

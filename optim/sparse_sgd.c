@@ -1,7 +1,7 @@
 /* Sign-SGD on the rows of a table that a batch names. */
-#include "context.h"
 #include "optim_kernels.h"
 #include "row_groups.h"
+#include "tape.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,22 +31,48 @@ static reel_status check_layout(reel_context *ctx, const reel_tensor *table, con
     return REEL_OK;
 }
 
-static reel_status check_rates(reel_context *ctx, double lr, double weight_decay) {
+static reel_status check_rates(reel_context *ctx, const reel_tensor *rates) {
+    if (reel_is_void(rates) || !rates->data)
+        return reel__error(ctx, REEL_ERROR_STATE, "sign_sgd", "no rates");
+    if (rates->dtype != REEL_F64)
+        return reel__error(ctx, REEL_ERROR_DTYPE, "sign_sgd", "rates are %s, must be f64",
+                           reel_dtype_name(rates->dtype));
+    if (rates->rank != 1 || rates->shape[0] != REEL__SIGN_RATES || !reel_is_contiguous(rates))
+        return reel__error(ctx, REEL_ERROR_SHAPE, "sign_sgd", "rates %s must be (2), row-major",
+                           reel__shape_text(rates->rank, rates->shape).text);
+    return REEL_OK;
+}
+
+reel_status reel_sign_sgd_schedule(reel_context *ctx, reel_tensor *rates, double lr, double weight_decay) {
+    if (reel__failed(ctx) || reel__needs_host(ctx, "reel_sign_sgd_schedule takes rates of the host"))
+        return ctx->error.status;
     if (!(lr >= 0) || !isfinite(lr) || !(weight_decay >= 0) || !isfinite(weight_decay))
         return reel__error(ctx, REEL_ERROR_ARGUMENT, "sign_sgd",
                            "lr is %g and weight_decay %g, must be 0 or more", lr, weight_decay);
-    return REEL_OK;
+    if (check_rates(ctx, rates) != REEL_OK)
+        return ctx->error.status;
+    const double values[] = {[REEL__SIGN_LR] = lr, [REEL__SIGN_DECAY] = 1 - lr * weight_decay};
+    return reel_write(ctx, rates, values, sizeof values);
+}
+
+reel_status reel_sign_sgd_apply(reel_context *ctx, reel_tensor *table, const reel_tensor *ids,
+                                const reel_tensor *gradient, const reel_tensor *rates) {
+    if (check_layout(ctx, table, ids, gradient) != REEL_OK || check_rates(ctx, rates) != REEL_OK ||
+        ids->shape[0] == 0)
+        return ctx->error.status;
+    REEL_DISPATCH(ctx, sign_sgd_rows, (ctx, table, ids, gradient, rates));
+    reel_touch(table);
+    return ctx->error.status;
 }
 
 reel_status reel_sign_sgd_rows(reel_context *ctx, reel_tensor *table, const reel_tensor *ids,
                                const reel_tensor *gradient, double lr, double weight_decay) {
-    reel_status status = check_layout(ctx, table, ids, gradient);
-    if (status == REEL_OK)
-        status = check_rates(ctx, lr, weight_decay);
-    if (status != REEL_OK || ids->shape[0] == 0)
-        return status;
-    REEL_DISPATCH(ctx, sign_sgd_rows, (ctx, table, ids, gradient, lr, 1 - lr * weight_decay));
-    reel_touch(table);
+    const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
+    reel_tensor *const rates = reel__result(ctx, REEL_F64, REEL_SHAPE(REEL__SIGN_RATES));
+    if (check_layout(ctx, table, ids, gradient) == REEL_OK &&
+        reel_sign_sgd_schedule(ctx, rates, lr, weight_decay) == REEL_OK)
+        reel_sign_sgd_apply(ctx, table, ids, gradient, rates);
+    reel_scope_end(ctx, scope, NULL, 0);
     return ctx->error.status;
 }
 

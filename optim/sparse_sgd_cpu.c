@@ -30,7 +30,9 @@ typedef struct rows_job {
 #undef NAME
 
 void REEL_CPU(sign_sgd_rows)(reel_context *ctx, reel_tensor *table, const reel_tensor *ids,
-                             const reel_tensor *gradient, double lr, double decay) {
+                             const reel_tensor *gradient, const reel_tensor *rates) {
+    const double lr = ((const double *)rates->data)[REEL__SIGN_LR];
+    const double decay = ((const double *)rates->data)[REEL__SIGN_DECAY];
     const reel__row_groups named = reel__group_rows(ctx, table, ids, gradient);
     rows_job job = {table->data, gradient->data, named.groups, named.order, table->shape[1], lr, decay};
     const int64_t grain = job.width < GRAIN ? GRAIN / (job.width + 1) + 1 : 1;

@@ -14,8 +14,9 @@ REEL_DEVICE bool names_first(const int32_t *ids, int64_t i, int *scratch) {
  * t + REEL_BLOCK, ..., adding up all examples with the id in order. */
 template <class T>
 REEL_GLOBAL sign_sgd_kernel(T *table, int64_t rows, const int32_t *ids, int64_t examples, const T *gradient,
-                            int64_t width, T lr, T decay) {
+                            int64_t width, const double *rates) {
     REEL_SHARED(int, scratch);
+    const T lr = (T)rates[REEL__SIGN_LR], decay = (T)rates[REEL__SIGN_DECAY];
     const int64_t example = blockIdx.x, row = ids[example];
     if (!names_first(ids, example, scratch) || row < 0 || row >= rows) /* the same in every thread */
         return;
@@ -59,7 +60,7 @@ REEL_GLOBAL sign_sgd_check_kernel(int64_t rows, const int32_t *ids, int64_t exam
 
 template <class T>
 static void sign_sgd(const reel_context *ctx, reel_tensor *table, const reel_tensor *ids,
-                     const reel_tensor *gradient, T lr, T decay) {
+                     const reel_tensor *gradient, const reel_tensor *rates) {
     const reel__fault no_row = {
         1, REEL_ERROR_ARGUMENT, "sign_sgd", "ids[%lld] is %lld, the table has %lld rows", {}};
     const reel__fault not_finite = {1,
@@ -73,10 +74,10 @@ static void sign_sgd(const reel_context *ctx, reel_tensor *table, const reel_ten
                 reel__device_fault(ctx));
     REEL_LAUNCH(ctx, (sign_sgd_kernel<T>), (unsigned)examples, REEL_BLOCK,
                 REEL_BLOCK / REEL_WARP * sizeof(int), reel__at<T>(table), rows, reel__at<int32_t>(ids),
-                examples, reel__at<T>(gradient), width, lr, decay);
+                examples, reel__at<T>(gradient), width, reel__at<double>(rates));
 }
 
 void reel__cuda_sign_sgd_rows(reel_context *ctx, reel_tensor *table, const reel_tensor *ids,
-                              const reel_tensor *gradient, double lr, double decay) {
-    REEL_BY_WIDE(table->dtype, T, sign_sgd<T>(ctx, table, ids, gradient, (T)lr, (T)decay))
+                              const reel_tensor *gradient, const reel_tensor *rates) {
+    REEL_BY_WIDE(table->dtype, T, sign_sgd<T>(ctx, table, ids, gradient, rates))
 }

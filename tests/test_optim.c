@@ -468,6 +468,46 @@ START_TEST(test_gradient_that_is_not_finite_changes_nothing) {
 }
 END_TEST
 
+/* Both kinds, scheduled and applied one by one, against reel_optimizer_step. */
+START_TEST(test_a_step_in_two_parts_has_the_same_bits) {
+    network n[2] = {new_network(REEL_F32), new_network(REEL_F32)};
+    reel_optimizer *optimizer[2];
+    for (int i = 0; i < 2; i++)
+        optimizer[i] = reel_optimizer_new(n[i].params, &both_kinds[_i]);
+    for (int step = 1; step <= 4; step++) {
+        for (int i = 0; i < 2; i++)
+            set_gradient(n[i].weight, step);
+        ck_assert_int_eq(reel_optimizer_step(optimizer[0], 0.1 / step), REEL_OK);
+        ck_assert_int_eq(reel_optimizer_schedule(optimizer[1], 0.1 / step), REEL_OK);
+        ck_assert_int_eq(reel_optimizer_apply(optimizer[1]), REEL_OK);
+        ck_assert_int_eq(reel_optimizer_state_of(optimizer[1]).steps, step);
+    }
+    expect_bits(reel_parameters_values(n[1].params), bits_of(reel_parameters_values(n[0].params)));
+    for (int i = 0; i < 2; i++) {
+        reel_optimizer_free(optimizer[i]);
+        reel_parameters_free(n[i].params);
+    }
+}
+END_TEST
+
+START_TEST(test_a_step_that_is_not_taken_is_not_counted) {
+    network n = new_network(REEL_F32);
+    reel_optimizer *optimizer = reel_optimizer_new(n.params, &both_kinds[0]);
+    void *values = bits_of(reel_parameters_values(n.params));
+    set_gradient(n.weight, 1);
+    expect_error(reel_optimizer_apply(optimizer), REEL_ERROR_STATE, "schedule it");
+    ck_assert_int_eq(reel_optimizer_schedule(optimizer, 0.1), REEL_OK);
+    ck_assert_int_eq(reel_fill(ctx, NULL, 1), REEL_ERROR_STATE);
+    expect_error(reel_optimizer_apply(optimizer), REEL_ERROR_STATE, "fill: no tensor");
+    ck_assert_int_eq(reel_optimizer_state_of(optimizer).steps, 0);
+    expect_error(reel_optimizer_apply(optimizer), REEL_ERROR_STATE, "schedule it");
+    ck_assert_int_eq(reel_optimizer_state_of(optimizer).steps, 0);
+    expect_bits(reel_parameters_values(n.params), values);
+    reel_optimizer_free(optimizer);
+    reel_parameters_free(n.params);
+}
+END_TEST
+
 /* A step after a failed op of the same pass does nothing and hands the error on. */
 START_TEST(test_step_after_an_error_does_nothing) {
     network n = new_network(REEL_F32);
@@ -659,6 +699,11 @@ START_TEST(test_sign_sgd_refuses_bad_input_and_changes_nothing) {
     expect_error(reel_sign_sgd_rows(ctx, s.table, s.ids, s.table, 1, 0), REEL_ERROR_SHAPE, "(B,D)");
     expect_error(reel_sign_sgd_rows(ctx, s.table, s.gradient, s.gradient, 1, 0), REEL_ERROR_DTYPE, "ids f32");
     expect_error(reel_sign_sgd_rows(ctx, s.table, s.ids, s.gradient, -1, 0), REEL_ERROR_ARGUMENT, "lr");
+    expect_error(reel_sign_sgd_apply(ctx, s.table, s.ids, s.gradient, s.gradient), REEL_ERROR_DTYPE,
+                 "rates are f32");
+    reel_tensor *one_rate = reel_tensor_new(ctx, REEL_F64, REEL_SHAPE(1));
+    expect_error(reel_sign_sgd_schedule(ctx, one_rate, 1, 0), REEL_ERROR_SHAPE, "rates [1]");
+    reel_tensor_free(ctx, one_rate);
     reel_tensor *no_ids = reel_tensor_new(ctx, REEL_I32, REEL_SHAPE(0));
     reel_tensor *no_gradient = reel_tensor_new(ctx, REEL_F32, REEL_SHAPE(0, WIDTH));
     ck_assert_int_eq(reel_sign_sgd_rows(ctx, s.table, no_ids, no_gradient, 1, 0), REEL_OK);
@@ -706,6 +751,8 @@ static Suite *optim_suite(void) {
     tcase_add_test(t, test_ema_swaps_in_and_back_to_the_bit);
     tcase_add_test(t, test_swap_without_ema_does_nothing);
     tcase_add_loop_test(t, test_gradient_that_is_not_finite_changes_nothing, 0, DTYPES * BROKEN);
+    tcase_add_loop_test(t, test_a_step_in_two_parts_has_the_same_bits, 0, KINDS);
+    tcase_add_test(t, test_a_step_that_is_not_taken_is_not_counted);
     tcase_add_test(t, test_step_after_an_error_does_nothing);
     tcase_add_test(t, test_options_out_of_range_are_refused);
     tcase_add_loop_test(t, test_clipping_scales_by_the_norm_over_all_parameters, 0, 2);
