@@ -219,7 +219,7 @@ static reel_status think(state *s, reel_error *error) {
     reel_context *const ctx = s->e->ctx;
     const int64_t B = s->carry->batch_size;
     const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
-    const reel_act_result r = reel_act_step(ctx, s->e->model, s->carry, 0, s->e->mode);
+    const reel_act_result r = reel_act_step(ctx, s->e->model, s->carry, s->e->mode);
     reel_read(ctx, r.predictions, s->predictions, (size_t)(B * s->cells) * sizeof *s->predictions);
     read_numbers(ctx, r.outputs.q_halt, s->q_halt, B);
     read_numbers(ctx, r.outputs.q_continue, s->q_continue, B);

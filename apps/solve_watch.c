@@ -57,7 +57,7 @@ static void read_tokens(reel_context *ctx, reel_tensor *logits, int32_t *tokens,
 static void record_step(thoughts *t, reel_context *ctx, const reel_model *model, reel_carry *carry,
                         int64_t step) {
     const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
-    const reel_act_result r = reel_act_step(ctx, model, carry, 0, REEL_ACT_EVALUATE);
+    const reel_act_result r = reel_act_step(ctx, model, carry, REEL_ACT_EVALUATE);
     for (int64_t i = 0; i < t->latents; i++) {
         reel_tensor *logits = reel_model_decode(ctx, model, r.outputs.latents.z[i]);
         read_tokens(ctx, logits, t->decoded + (step * t->latents + i) * t->cells, t->cells);

@@ -141,6 +141,10 @@ static reel_status build_model(trainer *t, trainer_start start, reel_error *erro
         t->optimizer = make_optimizer(t->model, c);
     if (t->model)
         t->carry = reel_carry_new(t->ctx, t->model, t->plan.batch_size);
+    if (t->carry) {
+        t->metrics = reel_tensor_new(t->ctx, t->carry->steps->dtype, REEL_SHAPE(REEL_METRIC_KINDS));
+        t->puzzle_rates = reel_tensor_new(t->ctx, REEL_F64, REEL_SHAPE(2));
+    }
     const reel_status status = reel_context_status(t->ctx);
     return status == REEL_OK ? REEL_OK : reel_fail(error, status, "%s", reel_context_message(t->ctx));
 }
@@ -165,8 +169,11 @@ reel_status trainer_build(trainer *t, const train_config *config, trainer_start 
 
 void trainer_free(trainer *t) {
     batch_worker_free(t->worker);
-    if (t->ctx)
+    if (t->ctx) {
         reel_carry_free(t->ctx, t->carry);
+        reel_tensor_free(t->ctx, t->metrics);
+        reel_tensor_free(t->ctx, t->puzzle_rates);
+    }
     reel_optimizer_free(t->optimizer);
     reel_model_free(t->model);
     reel_context_free(t->ctx);

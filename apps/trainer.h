@@ -24,6 +24,8 @@ typedef struct trainer {
     reel_model *model;
     reel_optimizer *optimizer; /* NULL: the weights are frozen */
     reel_carry *carry;
+    reel_tensor *metrics;      /* (REEL_METRIC_KINDS) of the last step */
+    reel_tensor *puzzle_rates; /* (2) of the puzzle embeddings' next step */
 
     int64_t step;           /* optimizer steps taken */
     int64_t last_step;      /* at which training ends at the latest */

@@ -33,20 +33,45 @@ static double learning_rate(const trainer *t, int64_t step, double base) {
                           t->config->lr_min_ratio);
 }
 
-/* Moves every weight that is trained against its gradient. Does nothing after an error of the step. */
-static void update_weights(trainer *t, int64_t step) {
+/* What the batch measured, read from where the step left it. A loss that is no number is an error. */
+static void read_metrics(const trainer *t, metrics *m) {
+    *m = (metrics){0};
+    metrics_add(t->ctx, m, t->metrics);
+    const double loss = metrics_loss(m, t->plan.batch_size);
+    if (!isfinite(loss))
+        reel_context_fail(t->ctx, REEL_ERROR_NOT_FINITE, "the loss is %g", isnan(loss) ? NAN : loss);
+}
+
+/* What the step below takes from the host. */
+static void prepare_step(trainer *t, int64_t step) {
     const train_config *const c = t->config;
-    reel_context *const ctx = t->ctx;
-    reel_optimizer_step(t->optimizer, learning_rate(t, step, c->lr));
-    reel_parameters_zero_grad(reel_model_parameters(t->model)); /* where the weights are frozen */
-    if (t->carry->puzzle_rows)
-        reel_sign_sgd_rows(ctx, reel_model_puzzle_embeddings(t->model), t->carry->puzzle_identifiers,
-                           reel_grad(ctx, t->carry->puzzle_rows), learning_rate(t, step, c->puzzle_emb_lr),
+    reel_carry_offer(t->ctx, t->carry, t->batch.inputs, t->batch.labels, t->batch.puzzle_identifiers);
+    reel_carry_explore(t->ctx, t->model, t->carry, (uint32_t)step);
+    reel_optimizer_schedule(t->optimizer, learning_rate(t, step, c->lr));
+    reel_sign_sgd_schedule(t->ctx, t->puzzle_rates, learning_rate(t, step, c->puzzle_emb_lr),
                            c->puzzle_emb_weight_decay);
 }
 
-/* One optimizer step, in which every row of the batch does one supervision step. After an error the weights
- * are those before it. */
+/* Forward, backward, and every weight that is trained moves against its gradient: all of it ops, so that a
+ * GPU can replay it. After an error the weights are those before. */
+static void compute_step(reel_context *ctx, void *arg) {
+    trainer *const t = arg;
+    const reel_act_result result = reel_act_step(ctx, t->model, t->carry, REEL_ACT_TRAIN);
+    reel_copy(ctx, t->metrics, result.metrics);
+    if (reel_context_device(ctx) == REEL_CPU) { /* a GPU leaves out a step without a finite gradient itself */
+        metrics m;
+        read_metrics(t, &m);
+    }
+    t->tape_bytes = reel_tape_of(ctx).live_bytes;
+    reel_backward(ctx, result.loss);
+    reel_optimizer_apply(t->optimizer);
+    reel_parameters_zero_grad(reel_model_parameters(t->model)); /* where the weights are frozen */
+    if (t->carry->puzzle_rows)
+        reel_sign_sgd_apply(ctx, reel_model_puzzle_embeddings(t->model), t->carry->puzzle_identifiers,
+                            reel_grad(ctx, t->carry->puzzle_rows), t->puzzle_rates);
+}
+
+/* One optimizer step, in which every row of the batch does one supervision step. */
 static reel_status train_step(trainer *t, metrics *m, reel_error *error) {
     reel_context *const ctx = t->ctx;
     const int64_t step = t->step + 1; /* counted from 1, as published */
@@ -57,18 +82,10 @@ static reel_status train_step(trainer *t, metrics *m, reel_error *error) {
         return status;
 
     reel_profile_mark(ctx, "batch");
-    reel_carry_offer(ctx, t->carry, t->batch.inputs, t->batch.labels, t->batch.puzzle_identifiers);
-    const reel_act_result result = reel_act_step(ctx, t->model, t->carry, (uint32_t)step, REEL_ACT_TRAIN);
-    *m = (metrics){0};
-    metrics_add(ctx, m, result.metrics);
-    const double loss = metrics_loss(m, t->plan.batch_size);
-    if (!isfinite(loss))
-        reel_context_fail(ctx, REEL_ERROR_NOT_FINITE, "the loss is %g", isnan(loss) ? NAN : loss);
-
-    t->tape_bytes = reel_tape_of(ctx).live_bytes;
-    reel_backward(ctx, result.loss);
-    update_weights(t, step);
+    prepare_step(t, step);
+    reel_replay(ctx, compute_step, t);
     reel_profile_stop(ctx);
+    read_metrics(t, m);
     status = trainer_end_tape(t, "step", step, error);
     if (status == REEL_OK)
         trainer_count_step(t);

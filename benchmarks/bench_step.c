@@ -10,6 +10,7 @@
  * second, GFLOP/s of the matrix products, what the tape holds when the forward part ends, peak memory, and,
  * after three steps of warm-up, how often a step asked the system for memory and how many minor page faults
  * it took.
+ * On a GPU steps are replayed (reel_replay), unless --eager says otherwise.
  * --steps 0 stops before the first step: what is resident then is no cost of a step. --profile also splits
  * the time by kind of op, on standard error. --gemm-roof prints the GFLOP/s of one large matrix product.
  *
@@ -41,7 +42,7 @@ typedef struct settings {
     int64_t batch, steps, threads;
     reel_device device;
     const char *tune, *choices;
-    bool forward_only, gemm_roof, profile, json;
+    bool forward_only, eager, gemm_roof, profile, json;
 } settings;
 
 static void fail(const char *message) {
@@ -67,6 +68,7 @@ enum {
     THREADS,
     DEVICE,
     FORWARD_ONLY,
+    EAGER,
     GEMM_ROOF,
     TUNE,
     CHOICES,
@@ -90,6 +92,7 @@ static const struct argp_option options[] = {
     {"threads", THREADS, "N", 0, "threads (all)", 0},
     {"device", DEVICE, "cpu|cuda", 0, "what computes (cpu)", 0},
     {"forward-only", FORWARD_ONLY, NULL, 0, "evaluate, without gradient", 0},
+    {"eager", EAGER, NULL, 0, "queue every kernel from the host instead of replaying the step on a GPU", 0},
     {"gemm-roof", GEMM_ROOF, NULL, 0, "time one large matrix product instead of a step", 0},
     {"tune", TUNE, "FILE", 0, "measure algorithms of matrix products, on a GPU, and keep the choices", 0},
     {"choices", CHOICES, "FILE", 0, "take the choices of --tune", 0},
@@ -155,6 +158,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         return 0;
     case FORWARD_ONLY:
         s->forward_only = true;
+        return 0;
+    case EAGER:
+        s->eager = true;
         return 0;
     case GEMM_ROOF:
         s->gemm_roof = true;
@@ -268,28 +274,41 @@ static void bench_end(bench *b) {
 }
 
 static void train_step(bench *b) {
-    const reel_act_result r = reel_act_step(b->ctx, b->model, b->carry, b->steps_done, REEL_ACT_TRAIN);
+    const reel_act_result r = reel_act_step(b->ctx, b->model, b->carry, REEL_ACT_TRAIN);
     b->tape_bytes = reel_tape_of(b->ctx).live_bytes;
     reel_backward(b->ctx, r.loss);
-    reel_optimizer_step(b->optimizer, 1e-4);
+    reel_optimizer_apply(b->optimizer);
 }
 
 /* Rows halt together after halt_max_steps and take the offer again, so that evaluations follow each other. */
 static void evaluation_step(bench *b) {
     const reel_scope scope = reel_scope_begin(b->ctx, REEL_NO_GRAD);
-    reel_act_step(b->ctx, b->model, b->carry, b->steps_done, REEL_ACT_EVALUATE);
+    reel_act_step(b->ctx, b->model, b->carry, REEL_ACT_EVALUATE);
     b->tape_bytes = reel_tape_of(b->ctx).live_bytes;
     reel_scope_end(b->ctx, scope, NULL, 0);
+}
+
+static void step(reel_context *ctx, void *arg) {
+    bench *const b = arg;
+    (void)ctx;
+    if (b->settings->forward_only)
+        evaluation_step(b);
+    else
+        train_step(b);
 }
 
 /* One step, in seconds. */
 static double timed_step(bench *b) {
     const double start = timing_seconds();
     b->steps_done++;
-    if (b->settings->forward_only)
-        evaluation_step(b);
+    if (!b->settings->forward_only) {
+        reel_carry_explore(b->ctx, b->model, b->carry, b->steps_done);
+        reel_optimizer_schedule(b->optimizer, 1e-4);
+    }
+    if (b->settings->eager)
+        step(b->ctx, b);
     else
-        train_step(b);
+        reel_replay(b->ctx, step, b);
     if (reel_context_synchronise(b->ctx) != REEL_OK)
         fail(reel_context_message(b->ctx));
     reel_tape_reset(b->ctx);
@@ -383,6 +402,8 @@ static void report_model(const settings *s, const bench *b, const measured *m) {
     cJSON *const report = report_begin(s, b->ctx);
     add_text(report, "arch", s->model.mlp_t ? "mlp" : "att");
     add_text(report, "work", s->forward_only ? "evaluation" : "training");
+    if (s->device == REEL_CUDA)
+        add_text(report, "queued", s->eager || s->profile ? "from the host" : "by replay");
     add_number(report, "hidden", (double)s->model.hidden_size);
     add_number(report, "batch", (double)s->batch);
     add_number(report, "step_ms", 1e3 * m->median);

@@ -143,29 +143,29 @@ static bool is_adaptive(const reel_model_config *c, reel_act_mode mode) {
     return mode == REEL_ACT_TRAIN && c->act_enabled && c->halt_max_steps > 1;
 }
 
-/* Some rows explore: they may not halt before a step drawn from 2 .. halt_max_steps. */
-static void draw_least_steps(reel_context *ctx, const reel_model_config *c, reel_carry *carry,
-                             uint32_t step) {
+reel_status reel_carry_explore(reel_context *ctx, const reel_model *model, reel_carry *carry, uint32_t step) {
+    const reel_model_config *c = reel_model_config_of(model);
+    if (!is_adaptive(c, REEL_ACT_TRAIN))
+        return reel_context_status(ctx);
     for (int64_t row = 0; row < carry->batch_size; row++) {
         const reel_draw draw = {.stream = REEL_STREAM_HALT, .index = (uint64_t)row, .step = step};
         reel_random r = reel_random_begin(reel_context_seed(ctx), draw);
         const bool explores = reel_random_uniform(&r) < c->halt_exploration_prob;
         carry->drawn[row] = explores ? 2 + reel_random_below(&r, (uint32_t)c->halt_max_steps - 1) : 0;
     }
-    reel_write(ctx, carry->least_steps, carry->drawn, (size_t)carry->batch_size * sizeof *carry->drawn);
+    return reel_write(ctx, carry->least_steps, carry->drawn,
+                      (size_t)carry->batch_size * sizeof *carry->drawn);
 }
 
 /* Which rows halt now, (B) u8: those at their last step and, where they need not all run to it, those whose
  * halting head says so (signal) and that do not explore. */
 static reel_tensor *halt(reel_context *ctx, const reel_model_config *c, reel_carry *carry,
-                         reel_tensor *signal, reel_tensor *is_last, reel_tensor *steps, uint32_t step,
-                         reel_act_mode mode) {
+                         reel_tensor *signal, reel_tensor *is_last, reel_tensor *steps, reel_act_mode mode) {
     if (!is_adaptive(c, mode) && mode != REEL_ACT_EVALUATE_HALTING)
         return is_last;
     reel_tensor *either = reel_where(ctx, is_last, is_last, signal);
     if (mode == REEL_ACT_EVALUATE_HALTING)
         return either;
-    draw_least_steps(ctx, c, carry, step);
     reel_tensor *least = reel_cast(ctx, carry->least_steps, steps->dtype);
     reel_tensor *allowed = reel_le(ctx, least, steps);
     return reel_where(ctx, allowed, either, allowed);
@@ -274,7 +274,7 @@ const char *reel_metric_name(reel_metric metric) {
 
 /* ---- one step ------------------------------------------------------------------------------------------ */
 
-reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry, uint32_t step,
+reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry,
                               reel_act_mode mode) {
     const reel_model_config *c = reel_model_config_of(model);
     reel_act_result r = {0};
@@ -294,7 +294,7 @@ reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_c
     reel_tensor *is_last = reel_le(ctx, carry->halt_max_steps, steps);
     reel_tensor *threshold = reel_model_halts_against_continue(model) ? r.outputs.q_continue : carry->zero;
     r.says_halt = reel_lt(ctx, threshold, r.outputs.q_halt);
-    reel_tensor *halted = halt(ctx, c, carry, r.says_halt, is_last, steps, step, mode);
+    reel_tensor *halted = halt(ctx, c, carry, r.says_halt, is_last, steps, mode);
     r.predictions = g.predictions;
     r.correct = g.is_correct;
 

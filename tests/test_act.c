@@ -83,7 +83,7 @@ static spoken think(reel_carry *carry, reel_act_mode mode) {
     spoken s;
     const size_t B = (size_t)carry->batch_size;
     const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
-    const reel_act_result result = reel_act_step(ctx, model, carry, 1, mode);
+    const reel_act_result result = reel_act_step(ctx, model, carry, mode);
     read_f64(result.outputs.q_halt, s.q_halt, B);
     read_f64(result.lm_losses, s.lm_losses, B);
     read_f64(result.outputs.logits, s.logits[0], B * CELLS * VOCABULARY);
@@ -203,7 +203,7 @@ START_TEST(test_a_compacted_carry_takes_puzzles_and_can_be_trained) {
     expect_same_row(&got, 0, &expected, 2, 1e-12);
     expect_same_row(&got, 1, &expected, 4, 1e-12);
 
-    const reel_act_result result = reel_act_step(ctx, model, carry, 2, REEL_ACT_TRAIN);
+    const reel_act_result result = reel_act_step(ctx, model, carry, REEL_ACT_TRAIN);
     ck_assert_msg(reel_backward(ctx, result.loss) == REEL_OK, "%s", reel_context_message(ctx));
     ck_assert_ptr_nonnull(reel_grad(ctx, carry->puzzle_rows));
     ck_assert_int_eq(reel_grad(ctx, carry->puzzle_rows)->shape[0], 2);

@@ -145,7 +145,8 @@ static reel_status train(training *t, int64_t rows) {
     for (int64_t i = 0; i < rows * TINY_CELLS; i++)
         tokens[i] = (int32_t)(i * i) % TINY_VOCABULARY;
     reel_carry_offer(ctx, carry, tokens, tokens, identifiers);
-    reel_backward(ctx, reel_act_step(ctx, t->model, carry, 1, REEL_ACT_TRAIN).loss);
+    reel_carry_explore(ctx, t->model, carry, 1);
+    reel_backward(ctx, reel_act_step(ctx, t->model, carry, REEL_ACT_TRAIN).loss);
     reel_optimizer_step(t->optimizer, 1e-3);
     const reel_status status = reel_context_status(ctx);
     if (status == REEL_OK)

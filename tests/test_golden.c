@@ -253,8 +253,8 @@ static void offer(const trajectory *t, const run *r, int64_t k) {
 static void train_step(const trajectory *t, const run *r, int64_t k, report *out) {
     reel_parameters *p = reel_model_parameters(r->model);
     offer(t, r, k);
-    const reel_act_result result =
-        reel_act_step(r->ctx, r->model, r->carry, (uint32_t)(k + 1), REEL_ACT_TRAIN);
+    reel_carry_explore(r->ctx, r->model, r->carry, (uint32_t)(k + 1));
+    const reel_act_result result = reel_act_step(r->ctx, r->model, r->carry, REEL_ACT_TRAIN);
     if (reel_context_status(r->ctx) == REEL_OK)
         compare_step(r->ctx, t, k, &result, r->carry, out);
     reel_backward(r->ctx, result.loss);

@@ -405,7 +405,8 @@ static outcome train(const reel_model_config *config, double q_halt, double q_co
     outcome o = {0};
     for (uint32_t step = 1; step <= 2; step++) {
         reel_carry_offer(ctx, carry, inputs, inputs, identifiers);
-        const reel_act_result r = reel_act_step(ctx, model, carry, step, REEL_ACT_TRAIN);
+        reel_carry_explore(ctx, model, carry, step);
+        const reel_act_result r = reel_act_step(ctx, model, carry, REEL_ACT_TRAIN);
         if (step == 1) {
             uint8_t halted[B];
             reel_read(ctx, carry->halted, halted, sizeof halted);

@@ -21,15 +21,23 @@ enum {
     TINY_MOST_STEPS = 200
 };
 
+typedef struct tiny_run tiny_run;
+
 typedef struct tiny_training {
     const char *arch;
     bool mlp_t;
     reel_dtype dtype;
     reel_device device;
     int threads;
-    int steps; /* 0: TINY_STEPS */
     uint64_t seed;
-    /* What comes of it: the weights and the EMA, on the C heap, and the sums of the last step. */
+    int steps;                                /* 0: TINY_STEPS */
+    bool warms_up;                            /* the learning rates grow with every step */
+    bool replay;                              /* by reel_replay */
+    void (*between)(tiny_run *run, int step); /* NULL: nothing happens after a step */
+    void *arg;                                /* between's */
+    /* What comes of it: how often the step's function was called, the weights and the EMA, on the C heap, and
+     * the sums of the last step. */
+    int calls;
     double *weights, *ema;
     int64_t count;
     double metrics[REEL_METRIC_KINDS];
@@ -65,16 +73,46 @@ static inline void tiny_offer(reel_context *ctx, reel_carry *carry, const tiny_t
     reel_carry_offer(ctx, carry, inputs, labels, identifiers);
 }
 
-static inline void tiny_step(reel_context *ctx, reel_model *model, reel_optimizer *optimizer,
-                             reel_carry *carry, tiny_training *t, int step) {
-    tiny_offer(ctx, carry, t, step);
-    const reel_act_result result = reel_act_step(ctx, model, carry, (uint32_t)step, REEL_ACT_TRAIN);
+/* What a step works on. */
+struct tiny_run {
+    reel_context *ctx;
+    tiny_training *training;
+    reel_model *model;
+    reel_optimizer *optimizer;
+    reel_carry *carry;
+    reel_tensor *rates, *metrics;
+};
+
+static inline void tiny_step(reel_context *ctx, void *arg) {
+    tiny_run *const r = arg;
+    r->training->calls++;
+    const reel_act_result result = reel_act_step(ctx, r->model, r->carry, REEL_ACT_TRAIN);
     reel_backward(ctx, result.loss);
-    reel_optimizer_step(optimizer, 1e-3);
-    reel_sign_sgd_rows(ctx, reel_model_puzzle_embeddings(model), carry->puzzle_identifiers,
-                       reel_grad(ctx, carry->puzzle_rows), 1e-2, 0.1);
-    reel_read(ctx, reel_cast(ctx, result.metrics, REEL_F64), t->metrics, sizeof t->metrics);
+    reel_optimizer_apply(r->optimizer);
+    reel_sign_sgd_apply(ctx, reel_model_puzzle_embeddings(r->model), r->carry->puzzle_identifiers,
+                        reel_grad(ctx, r->carry->puzzle_rows), r->rates);
+    reel_copy(ctx, r->metrics, result.metrics);
+}
+
+static inline reel_status tiny_train_step(tiny_run *r, int step) {
+    reel_context *const ctx = r->ctx;
+    tiny_training *const t = r->training;
+    tiny_offer(ctx, r->carry, t, step);
+    reel_carry_explore(ctx, r->model, r->carry, (uint32_t)step);
+    const double rate = t->warms_up ? step : 1;
+    reel_optimizer_schedule(r->optimizer, 1e-3 * rate);
+    reel_sign_sgd_schedule(ctx, r->rates, 1e-2 * rate, 0.1);
+    if (t->replay)
+        reel_replay(ctx, tiny_step, r);
+    else
+        tiny_step(ctx, r);
+    reel_read(ctx, r->metrics, t->metrics, sizeof t->metrics);
     t->loss[step - 1] = t->metrics[REEL_METRIC_LM_LOSS] / TINY_ROWS;
+    if (reel_context_status(ctx) == REEL_OK)
+        reel_tape_reset(ctx);
+    if (t->between)
+        t->between(r, step);
+    return reel_context_status(ctx);
 }
 
 /* A copy as double, which holds every bit. */
@@ -98,22 +136,21 @@ static inline reel_status tiny_train(tiny_training *t) {
         return status;
     reel_model *const model = tiny_model(ctx, t);
     if (model) {
-        reel_optimizer *const optimizer = reel_optimizer_new(reel_model_parameters(model), &how);
-        reel_carry *const carry = reel_carry_new(ctx, model, TINY_ROWS);
+        tiny_run run = {.ctx = ctx, .training = t, .model = model};
+        run.optimizer = reel_optimizer_new(reel_model_parameters(model), &how);
+        run.carry = reel_carry_new(ctx, model, TINY_ROWS);
+        run.rates = reel_tensor_new(ctx, REEL_F64, REEL_SHAPE(2));
+        run.metrics = reel_tensor_new(ctx, REEL_F64, REEL_SHAPE(REEL_METRIC_KINDS));
         const int steps = t->steps ? t->steps : TINY_STEPS;
-        for (int step = 1; carry && step <= steps && status == REEL_OK; step++) {
-            tiny_step(ctx, model, optimizer, carry, t, step);
-            status = reel_context_status(ctx);
-            if (status == REEL_OK)
-                reel_tape_reset(ctx);
-        }
+        for (int step = 1; run.carry && step <= steps && status == REEL_OK; step++)
+            status = tiny_train_step(&run, step);
         reel_tensor *const values = reel_parameters_values(reel_model_parameters(model));
         t->count = reel_elements(values);
         t->weights = tiny_copy(ctx, values);
-        if (optimizer)
-            t->ema = tiny_copy(ctx, reel_optimizer_state_of(optimizer).ema);
-        reel_carry_free(ctx, carry);
-        reel_optimizer_free(optimizer);
+        if (run.optimizer)
+            t->ema = tiny_copy(ctx, reel_optimizer_state_of(run.optimizer).ema);
+        reel_carry_free(ctx, run.carry);
+        reel_optimizer_free(run.optimizer);
     }
     status = reel_context_status(ctx);
     if (status != REEL_OK)

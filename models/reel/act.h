@@ -7,11 +7,14 @@
  *     carry = reel_carry_new(ctx, model, B);
  *     for (step = 1; ...; step++) {
  *         reel_carry_offer(ctx, carry, inputs, labels, identifiers);   // halted rows take their puzzle
- *         reel_act_result r = reel_act_step(ctx, model, carry, step, REEL_ACT_TRAIN);
+ *         reel_carry_explore(ctx, model, carry, step);                 // some may halt later than others
+ *         reel_act_result r = reel_act_step(ctx, model, carry, REEL_ACT_TRAIN);
  *         reel_backward(ctx, r.loss);
  *         ... optimizer, metrics ...
  *         reel_tape_reset(ctx);
- *     } */
+ *     }
+ *
+ * From reel_act_step on everything is made of ops, so that a GPU can replay it (reel_replay). */
 #ifndef REEL_ACT_H
 #define REEL_ACT_H
 
@@ -31,7 +34,7 @@ typedef struct reel_carry {
     reel_latents latents;                         /* (B, T, D) each */
     reel_tensor *steps;                           /* (B) f32 or f64: supervision steps taken */
     reel_tensor *halted;                          /* (B) u8 */
-    reel_tensor *least_steps;                     /* (B) f64: exploration, drawn for each step */
+    reel_tensor *least_steps;                     /* (B) f64: exploration; 0: none */
     reel_tensor *puzzle_rows; /* (B, puzzle_emb_ndim), the batch's rows of the puzzle embeddings: a leaf */
     reel_tensor *zero, *one, *halt_max_steps; /* scalars in steps' dtype */
     reel_tensor *ignored;                     /* scalar i32 */
@@ -50,6 +53,13 @@ REEL_API void reel_carry_free(reel_context *ctx, reel_carry *carry);
  * embeddings. Copied: the caller's memory is free afterwards. Returns the context's status. */
 REEL_API reel_status reel_carry_offer(reel_context *ctx, reel_carry *carry, const int32_t *inputs,
                                       const int32_t *labels, const int32_t *identifiers);
+
+/* Draws which rows explore in the next training step, where the model halts adaptively: with probability
+ * halt_exploration_prob a row may not halt before a supervision step drawn from 2 .. halt_max_steps. `step`
+ * names the draw, row r's is (REEL_STREAM_HALT, r, step). Until the next call the draw stays; a new carry
+ * explores nothing. Returns the context's status. */
+REEL_API reel_status reel_carry_explore(reel_context *ctx, const reel_model *model, reel_carry *carry,
+                                        uint32_t step);
 
 /* Makes every row halt, so that the next step takes the whole offer: for evaluation. */
 REEL_API reel_status reel_carry_restart(reel_context *ctx, reel_carry *carry);
@@ -96,12 +106,11 @@ typedef enum reel_act_mode {
     REEL_ACT_TRAIN,            /* the same, later for those that explore */
 } reel_act_mode;
 
-/* One supervision step; moves the carry on. `step` names the random draws, row r's exploration from
- * (REEL_STREAM_HALT, r, step). In training, gradients of the parameters and of carry->puzzle_rows follow from
- * reel_backward(ctx, result.loss). Made of ops and with their contract: upon an error, such as a token or an
- * identifier out of range (ARGUMENT), the results are void tensors. */
+/* One supervision step; moves the carry on. In training, gradients of the parameters and of
+ * carry->puzzle_rows follow from reel_backward(ctx, result.loss). Made of ops and with their contract: upon
+ * an error, such as a token or an identifier out of range (ARGUMENT), the results are void tensors. */
 REEL_API reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry,
-                                       uint32_t step, reel_act_mode mode);
+                                       reel_act_mode mode);
 
 /* Keeps the `count` rows of the carry that `rows` names, in that order, and gives the memory of the others
  * back: the batch becomes smaller. For evaluation, whose halted rows would be computed for nothing once there

@@ -41,8 +41,8 @@ static void restore(void) {
 static void take_step(void) {
     reel_context *const ctx = run.ctx;
     reel_carry_offer(ctx, run.carry, run.batch.inputs, run.batch.labels, run.batch.puzzle_identifiers);
-    const reel_act_result result =
-        reel_act_step(ctx, run.model, run.carry, (uint32_t)(run.step + 1), REEL_ACT_TRAIN);
+    reel_carry_explore(ctx, run.model, run.carry, (uint32_t)(run.step + 1));
+    const reel_act_result result = reel_act_step(ctx, run.model, run.carry, REEL_ACT_TRAIN);
     reel_backward(ctx, result.loss);
     trainer_count_step(&run);
     reel_tape_reset(ctx);
