@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 kind=${REEL_GPU:-enabled}
 folder=build-gpu-$kind
-programs='tests/test_ops tests/test_device tests/test_device_values tests/test_attention_tiles tests/test_random_cuda
+programs='tests/test_ops tests/test_device tests/test_device_values tests/test_replay tests/test_attention_tiles tests/test_random_cuda
     tests/test_golden'
 # One at least for each file of kernels.
 sanitized_ops='exp add div where matmul linear sum max softmax rms_norm layer_norm swiglu_linear rotary dropout
@@ -118,6 +118,7 @@ check 'ops' "$folder/tests/test_ops"
 check 'attention tiles' "$folder/tests/test_attention_tiles"
 check 'copies and optimizers' "$folder/tests/test_device_values"
 check 'training' "$folder/tests/test_device"
+check 'replay' "$folder/tests/test_replay"
 check 'golden trajectories' "$folder/tests/test_golden"
 if have compute-sanitizer; then
     for tool in memcheck racecheck initcheck synccheck; do
