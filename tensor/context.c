@@ -120,8 +120,8 @@ void reel_context_free(reel_context *ctx) {
     while (ctx->owned)
         reel_tensor_free(ctx, &ctx->owned->pub);
     reel__region_free(&ctx->region);
+    reel__staging_free(ctx); /* waits for uploads into what the pool frees */
     reel__pool_free(&ctx->pool);
-    reel__staging_free(ctx);
     reel__device_close(ctx->device);
     reel__workers_free(ctx->workers);
     free(ctx->profile);
