@@ -14,37 +14,33 @@ static void over_two(const reel_context *ctx, F f, const reel_tensor *a, const r
 
 /* y = value, or y += value for accumulate, with `value` an expression in u and v, the inputs as reals */
 #define DEFINE_ELEMENT(name, value)                                                                          \
-    struct name##_element {                                                                                  \
-        int accumulate;                                                                                      \
+    template <bool ADD> struct name##_element {                                                              \
         template <class T> REEL_MEMBER void operator()(T &y, const T &a, const T &b) const {                 \
-            const reel__real_of<T> u = reel__load(a), v = reel__load(b), result = value;                     \
-            reel__store(&y, accumulate ? reel__load(y) + result : result);                                   \
+            const reel__real_of<T> u = reel__load(a), v = reel__load(b);                                     \
+            reel__put<ADD>(y, value);                                                                        \
         }                                                                                                    \
     };
-DEFINE_ELEMENT(add, u + v)
 DEFINE_ELEMENT(sub, u - v)
 DEFINE_ELEMENT(mul, u *v)
 DEFINE_ELEMENT(div, u / v)
 
 void reel__cuda_sub(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *y) {
-    REEL_BY_FLOAT(y->dtype, T, over_two<T, T>(ctx, sub_element{0}, a, b, y))
+    REEL_BY_FLOAT(y->dtype, T, over_two<T, T>(ctx, sub_element<false>(), a, b, y))
 }
 
 void reel__cuda_mul(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *y,
                     int accumulate) {
-    REEL_BY_FLOAT(y->dtype, T, over_two<T, T>(ctx, mul_element{accumulate}, a, b, y))
+    REEL_BY_FLOAT(y->dtype, T, REEL_BY_ADD(accumulate, ADD, over_two<T, T>(ctx, mul_element<ADD>(), a, b, y)))
 }
 
 void reel__cuda_div(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *y,
                     int accumulate) {
-    REEL_BY_FLOAT(y->dtype, T, over_two<T, T>(ctx, div_element{accumulate}, a, b, y))
+    REEL_BY_FLOAT(y->dtype, T, REEL_BY_ADD(accumulate, ADD, over_two<T, T>(ctx, div_element<ADD>(), a, b, y)))
 }
 
-struct div_slope {
-    int accumulate;
+template <bool ADD> struct div_slope {
     template <class T> REEL_MEMBER void operator()(T &db, const T &dy, const T &y, const T &b) const {
-        const reel__real_of<T> slope = -(reel__load(dy) * reel__load(y) / reel__load(b));
-        reel__store(&db, accumulate ? reel__load(db) + slope : slope);
+        reel__put<ADD>(db, -(reel__load(dy) * reel__load(y) / reel__load(b)));
     }
 };
 
@@ -53,11 +49,28 @@ void reel__cuda_div_backward(const reel_context *ctx, const reel_tensor *dy, con
     const reel_tensor dy_view = reel__broadcast(dy, db->rank, db->shape);
     const reel_tensor y_view = reel__broadcast(y, db->rank, db->shape);
     const reel_tensor b_view = reel__broadcast(b, db->rank, db->shape);
-    const div_slope f = {accumulate};
-    REEL_BY_FLOAT(db->dtype, T, reel__elements<1, T, T, T, T>::map(ctx, f, {db, &dy_view, &y_view, &b_view}))
+    REEL_BY_FLOAT(db->dtype, T,
+                  REEL_BY_ADD(accumulate, ADD,
+                              reel__elements<1, T, T, T, T>::map(ctx, div_slope<ADD>(),
+                                                                 {db, &dy_view, &y_view, &b_view})))
 }
 
 /* ---- many inputs --------------------------------------------------------------------------------------- */
+
+/* y = x_1 + x_2 + ..., in this order */
+struct sum_element {
+    template <class T, class... X> REEL_MEMBER void operator()(T &y, const X &...x) const {
+        reel__store(&y, (... + reel__load(x)));
+    }
+};
+
+template <class T>
+static void add_three(const reel_context *ctx, const reel_tensor *const *x, const reel_tensor *y) {
+    const reel_tensor a = reel__broadcast(x[0], y->rank, y->shape);
+    const reel_tensor b = reel__broadcast(x[1], y->rank, y->shape);
+    const reel_tensor c = reel__broadcast(x[2], y->rank, y->shape);
+    reel__elements<1, T, T, T, T>::map(ctx, sum_element(), {y, &a, &b, &c});
+}
 
 /* One thread per element of y; operands 1 .. n of the walk are the inputs. */
 template <class T> REEL_GLOBAL add_n_kernel(reel__walk<REEL__LOOP_MAX> w, int n) {
@@ -87,7 +100,9 @@ static void add_many(const reel_context *ctx, const reel_tensor *const *x, int n
 
 void reel__cuda_add_n(const reel_context *ctx, const reel_tensor *const *x, int n, reel_tensor *y) {
     if (n == 2) {
-        REEL_BY_FLOAT(y->dtype, T, over_two<T, T>(ctx, add_element{0}, x[0], x[1], y))
+        REEL_BY_FLOAT(y->dtype, T, over_two<T, T>(ctx, sum_element(), x[0], x[1], y))
+    } else if (n == 3) { /* as a recursion adds its states to the input */
+        REEL_BY_FLOAT(y->dtype, T, add_three<T>(ctx, x, y))
     } else {
         REEL_BY_FLOAT(y->dtype, T, add_many<T>(ctx, x, n, y))
     }
@@ -124,8 +139,8 @@ static void choose(const reel_context *ctx, const reel_tensor *condition, const 
                    const reel_tensor *b, reel_tensor *y) {
     const where_element f = {a != nullptr, b != nullptr};
     const reel_tensor c_view = reel__broadcast(condition, y->rank, y->shape);
-    const reel_tensor a_view = reel__broadcast(a ? a : y, y->rank, y->shape); /* y where nothing is read */
-    const reel_tensor b_view = reel__broadcast(b ? b : y, y->rank, y->shape);
+    const reel_tensor a_view = reel__broadcast(a ? a : b, y->rank, y->shape); /* read twice at once, */
+    const reel_tensor b_view = reel__broadcast(b ? b : a, y->rank, y->shape); /* where one is missing */
     if (condition->dtype == REEL_U8)
         reel__elements<1, Bits, uint8_t, Bits, Bits>::map(ctx, f, {y, &c_view, &a_view, &b_view});
     else

@@ -17,8 +17,8 @@ template <bool ADD, bool AGAIN> struct swiglu_slopes {
         const reel__real_of<T> g = reel__load(gate), u = reel__load(up), d = reel__load(dy);
         const reel__real_of<T> s = REEL_MATH(gate, g);
         const reel__real_of<T> to_gate = d * u * (s * (1 + g * (1 - s))), to_up = d * (g * s);
-        reel__store(&dgate, ADD ? reel__load(dgate) + to_gate : to_gate);
-        reel__store(&dup, ADD ? reel__load(dup) + to_up : to_up);
+        reel__put<ADD>(dgate, to_gate);
+        reel__put<ADD>(dup, to_up);
         if (AGAIN)
             reel__store(&dy, g * s * u);
     }
@@ -37,15 +37,10 @@ static void backward(const reel_context *ctx, const reel_tensor *x, int axis, co
     const int64_t half = x->shape[axis] / 2;
     const reel_tensor gate = reel__part(x, axis, 0, half), up = reel__part(x, axis, half, half);
     const reel_tensor dgate = reel__part(dx, axis, 0, half), dup = reel__part(dx, axis, half, half);
-    REEL_BY_FLOAT(
-        x->dtype, T,
-        if (accumulate) {
-            reel__elements<OUTPUTS, T, T, T, T, T>::map(ctx, swiglu_slopes<true, AGAIN>(),
-                                                        {&dgate, &dup, dy, &gate, &up});
-        } else {
-            reel__elements<OUTPUTS, T, T, T, T, T>::map(ctx, swiglu_slopes<false, AGAIN>(),
-                                                        {&dgate, &dup, dy, &gate, &up});
-        })
+    REEL_BY_FLOAT(x->dtype, T,
+                  REEL_BY_ADD(accumulate, ADD,
+                              reel__elements<OUTPUTS, T, T, T, T, T>::map(ctx, swiglu_slopes<ADD, AGAIN>(),
+                                                                          {&dgate, &dup, dy, &gate, &up})))
 }
 
 void reel__cuda_swiglu_backward(const reel_context *ctx, const reel_tensor *x, int axis,

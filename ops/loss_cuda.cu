@@ -189,12 +189,10 @@ struct binary_element {
     }
 };
 
-struct binary_slope {
-    int accumulate;
+template <bool ADD> struct binary_slope {
     template <class R, class T>
     REEL_MEMBER void operator()(T &dx, const T &logit, const T &target, const R &dloss) const {
-        const R slope = dloss * (REEL_MATH(sigmoid, reel__load(logit)) - reel__load(target));
-        reel__store(&dx, accumulate ? reel__load(dx) + slope : slope);
+        reel__put<ADD>(dx, dloss * (REEL_MATH(sigmoid, reel__load(logit)) - reel__load(target)));
     }
 };
 
@@ -208,6 +206,8 @@ void reel__cuda_binary_cross_entropy_with_logits_backward(const reel_context *ct
                                                           const reel_tensor *targets,
                                                           const reel_tensor *dloss, reel_tensor *dlogits,
                                                           int accumulate) {
-    REEL_BY_FLOAT(dlogits->dtype, T, using real = reel__real_of<T>; reel__elements<1, T, T, T, real>::map(
-                      ctx, binary_slope{accumulate}, {dlogits, logits, targets, dloss}))
+    REEL_BY_FLOAT(dlogits->dtype, T, using real = reel__real_of<T>;
+                  REEL_BY_ADD(accumulate, ADD,
+                              reel__elements<1, T, T, T, real>::map(ctx, binary_slope<ADD>(),
+                                                                    {dlogits, logits, targets, dloss})))
 }

@@ -8,11 +8,9 @@
             reel__store(&y, REEL_MATH(name, reel__load(x)));                                                 \
         }                                                                                                    \
     };                                                                                                       \
-    struct name##_slope {                                                                                    \
-        int accumulate;                                                                                      \
+    template <bool ADD> struct name##_slope {                                                                \
         template <class T> REEL_MEMBER void operator()(T &dx, const T &value, const T &dy) const {           \
-            const reel__real_of<T> slope = REEL_MATH(name##_slope, reel__load(value)) * reel__load(dy);      \
-            reel__store(&dx, accumulate ? reel__load(dx) + slope : slope);                                   \
+            reel__put<ADD>(dx, REEL_MATH(name##_slope, reel__load(value)) * reel__load(dy));                 \
         }                                                                                                    \
     };                                                                                                       \
     void reel__cuda_##name(const reel_context *ctx, const reel_tensor *x, reel_tensor *y) {                  \
@@ -20,8 +18,10 @@
     }                                                                                                        \
     void reel__cuda_##name##_backward(const reel_context *ctx, const reel_tensor *value,                     \
                                       const reel_tensor *dy, reel_tensor *dx, int accumulate) {              \
-        REEL_BY_FLOAT(dx->dtype, T,                                                                          \
-                      reel__elements<1, T, T, T>::map(ctx, name##_slope{accumulate}, {dx, value, dy}))       \
+        REEL_BY_FLOAT(                                                                                       \
+            dx->dtype, T,                                                                                    \
+            REEL_BY_ADD(accumulate, ADD,                                                                     \
+                        reel__elements<1, T, T, T>::map(ctx, name##_slope<ADD>(), {dx, value, dy})))         \
     }
 DEFINE_UNARY(exp)
 DEFINE_UNARY(log)
@@ -33,20 +33,19 @@ DEFINE_UNARY(relu)
 DEFINE_UNARY(gelu)
 DEFINE_UNARY(silu)
 
-struct affine_element {
+template <bool ADD> struct affine_element {
     double factor, constant;
-    int accumulate;
     template <class T> REEL_MEMBER void operator()(T &y, const T &x) const {
         using real = reel__real_of<T>;
-        const real value = (real)factor * reel__load(x) + (real)constant;
-        reel__store(&y, accumulate ? reel__load(y) + value : value);
+        reel__put<ADD>(y, (real)factor * reel__load(x) + (real)constant);
     }
 };
 
 void reel__cuda_affine(const reel_context *ctx, const reel_tensor *x, double factor, double constant,
                        reel_tensor *y, int accumulate) {
-    const affine_element f = {factor, constant, accumulate};
-    REEL_BY_FLOAT(x->dtype, T, reel__elements<1, T, T>::map(ctx, f, {y, x}))
+    REEL_BY_FLOAT(x->dtype, T,
+                  REEL_BY_ADD(accumulate, ADD, const affine_element<ADD> f = {factor, constant};
+                              reel__elements<1, T, T>::map(ctx, f, {y, x})))
 }
 
 struct pow_element {
@@ -56,14 +55,12 @@ struct pow_element {
     }
 };
 
-struct pow_slope {
+template <bool ADD> struct pow_slope {
     double exponent;
-    int accumulate;
     template <class T> REEL_MEMBER void operator()(T &dx, const T &x, const T &dy) const {
         using real = reel__real_of<T>;
-        const real slope =
-            (real)exponent * REEL_MATH(pow, reel__load(x), (real)(exponent - 1)) * reel__load(dy);
-        reel__store(&dx, accumulate ? reel__load(dx) + slope : slope);
+        reel__put<ADD>(dx,
+                       (real)exponent * REEL_MATH(pow, reel__load(x), (real)(exponent - 1)) * reel__load(dy));
     }
 };
 
@@ -73,6 +70,7 @@ void reel__cuda_pow(const reel_context *ctx, const reel_tensor *x, double expone
 
 void reel__cuda_pow_backward(const reel_context *ctx, const reel_tensor *x, double exponent,
                              const reel_tensor *dy, reel_tensor *dx, int accumulate) {
-    const pow_slope f = {exponent, accumulate};
-    REEL_BY_FLOAT(dx->dtype, T, reel__elements<1, T, T, T>::map(ctx, f, {dx, x, dy}))
+    REEL_BY_FLOAT(dx->dtype, T,
+                  REEL_BY_ADD(accumulate, ADD,
+                              reel__elements<1, T, T, T>::map(ctx, pow_slope<ADD>{exponent}, {dx, x, dy})))
 }

@@ -138,6 +138,22 @@ template <int OUTPUTS, class F, class... T> REEL_GLOBAL reel__packed_kernel(reel
     }
 }
 
+/* What is already there is read for ADD alone: a pack is read before its functor runs, so whether it is must
+ * be known when the kernel is compiled. */
+template <bool ADD, class T> REEL_DEVICE void reel__put(T &at, reel__real_of<T> value) {
+    reel__store(&at, ADD ? reel__load(at) + value : value);
+}
+
+/* Runs the statement with ADD constant. */
+#define REEL_BY_ADD(accumulate, ADD, ...)                                                                    \
+    if (accumulate) {                                                                                        \
+        constexpr bool ADD = true;                                                                           \
+        __VA_ARGS__;                                                                                         \
+    } else {                                                                                                 \
+        constexpr bool ADD = false;                                                                          \
+        __VA_ARGS__;                                                                                         \
+    }
+
 /* Calls f on every element of tensors of types T..., of which the first OUTPUTS are written:
  *
  *     reel__elements<1, T, T>::map(ctx, f, {y, x});
