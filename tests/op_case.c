@@ -112,13 +112,15 @@ typedef enum op_layout {
     ROW_MAJOR,  /* the input is an owned tensor itself */
     TRANSPOSED, /* a view of one whose axes lie in reverse order */
     NARROWED,   /* a view into a larger one */
+    CLIPPED,    /* the beginning of a larger one, so that only its strides are odd */
     EXPANDED,   /* a view of one that is repeated along an axis */
     PLAIN_LAYOUTS,
     MIXED = PLAIN_LAYOUTS, /* each input another one of these */
     LAYOUTS,
 } op_layout;
 
-static const char *const layout_names[LAYOUTS] = {"row-major", "transposed", "narrowed", "expanded", "mixed"};
+static const char *const layout_names[LAYOUTS] = {"row-major", "transposed", "narrowed",
+                                                  "clipped",   "expanded",   "mixed"};
 
 /* One variant in one dtype and layout, with its inputs in memory. */
 typedef struct setup {
@@ -202,7 +204,7 @@ static void lay_out(setup *s, int k, op_layout layout, int64_t *base_shape) {
     for (int i = 0; i < in->rank; i++) {
         view->shape[i] = in->shape[i];
         base_shape[i] = layout == TRANSPOSED ? in->shape[in->rank - 1 - i] : in->shape[i];
-        if (layout == NARROWED)
+        if (layout == NARROWED || layout == CLIPPED)
             base_shape[i] += 1 + i % 2 * 2;
         if (layout == EXPANDED && !expanded && in->shape[i] > 1) {
             base_shape[i] = 1;

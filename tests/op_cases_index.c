@@ -37,6 +37,8 @@ void op_case_embedding(op_case *c) {
             {
                 {"matrix of indices", {{OP_SHAPE(5, 3)}, {OP_SHAPE(2, 4), INDICES(5)}}, .a = {1.5}},
                 {"one index", {{OP_SHAPE(3, 2)}, {INDICES(3)}}, .a = {1}},
+                {"some of many rows", {{OP_SHAPE(20, 3)}, {OP_SHAPE(2, 4), INDICES(5)}}, .a = {1}},
+                {"rows of whole packs", {{OP_SHAPE(20, 16)}, {OP_SHAPE(2, 4), INDICES(5)}}, .a = {1}},
                 {"one row", {{OP_SHAPE(1, 3)}, {OP_SHAPE(4), INDICES(1)}}, .a = {-2}},
                 {"no indices", {{OP_SHAPE(3, 2)}, {OP_SHAPE(0), INDICES(3)}}, .a = {1}},
                 {"large", {{OP_SHAPE(500, 64)}, {OP_SHAPE(5, 300), INDICES(500)}}, .a = {0.5}, .large = true},

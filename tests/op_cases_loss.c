@@ -67,6 +67,10 @@ static reel_tensor *call_stablemax_cross_entropy(reel_context *ctx, reel_tensor 
              {{OP_SHAPE(6, 4), .low = -80, .high = 80}, {OP_SHAPE(6), GIVEN(labels)}},                       \
              .forward_only = true},                                                                          \
             {"no rows", {{OP_SHAPE(0, 4)}, {OP_SHAPE(0), LABELS(4)}}},                                       \
+            {"classes of a warp and one", {{OP_SHAPE(9, 33)}, {OP_SHAPE(9), LABELS(33)}}, .large = true},    \
+            {"classes of more than a warp",                                                                  \
+             {{OP_SHAPE(3, 129)}, {OP_SHAPE(3), LABELS(129)}},                                               \
+             .large = true},                                                                                 \
             {"large", {{OP_SHAPE(40, 121, 11)}, {OP_SHAPE(40, 121), LABELS(11)}}, .large = true},            \
     }
 #define CROSS_ENTROPY_REFUSALS                                                                               \

@@ -76,6 +76,9 @@ static double fold_max(const double *x, int64_t count) {
         {"two axes apart", {{OP_SHAPE(2, 3, 4), __VA_ARGS__}}, .n = {2, 2, 0}},                              \
         {"two axes kept", {{OP_SHAPE(2, 3, 2, 2), __VA_ARGS__}}, .n = {2, 1, -1}, .flags = REEL_KEEP_AXES},  \
         {"all axes", {{OP_SHAPE(2, 5, 3), __VA_ARGS__}}, .n = {0}}, {"scalar", {{__VA_ARGS__}}, .n = {0}},   \
+        {"rows of whole packs", {{OP_SHAPE(3, 16), __VA_ARGS__}}, .n = {1, 1}},                              \
+        {"more than a warp", {{OP_SHAPE(9, 33), __VA_ARGS__}}, .n = {1, 1}, .large = true},                  \
+        {"more than one warp each", {{OP_SHAPE(3, 129), __VA_ARGS__}}, .n = {1, 1}, .large = true},          \
         {"large rows", {{OP_SHAPE(300, 181), __VA_ARGS__}}, .n = {1, 1}, .large = true}, {                   \
         "large columns", {{OP_SHAPE(181, 300), __VA_ARGS__}}, .n = {1, 0}, .large = true                     \
     }
@@ -229,6 +232,10 @@ static reel_tensor *call_log_softmax(reel_context *ctx, reel_tensor *const *in, 
         {"last axis", {{OP_SHAPE(3, 5)}}, .n = {-1}}, {"first axis", {{OP_SHAPE(4, 3)}}, .n = {0}},          \
             {"middle axis", {{OP_SHAPE(2, 4, 3)}}, .n = {1}}, {"one element", {{OP_SHAPE(3, 1)}}, .n = {1}}, \
             {"no rows", {{OP_SHAPE(0, 3)}}, .n = {1}},                                                       \
+            {"rows of whole packs", {{OP_SHAPE(3, 16)}}, .n = {1}},                                          \
+            {"rows of a warp and one", {{OP_SHAPE(9, 33)}}, .n = {1}, .large = true},                        \
+            {"rows of more than a warp", {{OP_SHAPE(3, 129)}}, .n = {1}, .large = true},                     \
+            {"columns of a warp and one", {{OP_SHAPE(9, 33)}}, .n = {0}, .large = true},                     \
             {"far apart", {{OP_SHAPE(3, 4), .low = -500, .high = 500}}, .n = {1}, .forward_only = true},     \
             {"large rows", {{OP_SHAPE(300, 181)}}, .n = {1}, .large = true},                                 \
             {"large rows of whole packs", {{OP_SHAPE(9, 512)}}, .n = {1}, .large = true},                    \

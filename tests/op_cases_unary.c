@@ -12,6 +12,7 @@ static const double special[] = {0.0,   -0.0, 1.0,  -1.0,     0.5,       -3.0, 1
         {"matrix", {{OP_SHAPE(3, 5), .low = lowest, .high = highest}}},                                      \
             {"scalar", {{.low = lowest, .high = highest}}},                                                  \
             {"one axis", {{OP_SHAPE(19), .low = lowest, .high = highest}}},                                  \
+            {"rows of a pack", {{OP_SHAPE(3, 8), .low = lowest, .high = highest}}},                          \
             {"four axes", {{OP_SHAPE(2, 1, 3, 4), .low = lowest, .high = highest}}},                         \
             {"empty", {{OP_SHAPE(0, 3), .low = lowest, .high = highest}}},                                   \
             {"special values", {{OP_SHAPE(30), OP_VALUES(special)}}, .forward_only = true},                  \

@@ -329,6 +329,27 @@ START_TEST(test_sign_sgd_finds_the_last_that_is_wrong) {
 }
 END_TEST
 
+/* The lanes and warps that look for it, in their first and second turn; of two the first is told. */
+START_TEST(test_a_wrong_index_is_found_wherever_it_is) {
+    enum { N = 1500, TABLE = 4 };
+    static const int at[] = {0, 31, 32, 1023, 1024, N - 2};
+    char message[64];
+    int32_t indices[N] = {0};
+    indices[at[_i]] = TABLE;
+    indices[N - 1] = -1;
+    reel_tensor *const table = reel_tensor_new(ctx[1], REEL_F32, REEL_SHAPE(TABLE, 1));
+    reel_tensor *const named = reel_tensor_new(ctx[1], REEL_I32, REEL_SHAPE(N));
+    reel_write(ctx[1], named, indices, sizeof indices);
+    reel_embedding(ctx[1], table, named, 1);
+    ck_assert_int_eq(reel_context_synchronise(ctx[1]), REEL_ERROR_ARGUMENT);
+    snprintf(message, sizeof message, "embedding: index 4 at element %d is not in 0 .. 3", at[_i]);
+    ck_assert_str_eq(reel_context_message(ctx[1]), message);
+    reel_tape_reset(ctx[1]);
+    reel_tensor_free(ctx[1], table);
+    reel_tensor_free(ctx[1], named);
+}
+END_TEST
+
 int main(void) {
     reel_context *found;
     reel_error error = {0};
@@ -347,6 +368,7 @@ int main(void) {
     tcase_add_loop_test(tcase, test_optimizers_step_as_on_the_cpu, 0, OPTIMIZERS * COUNTS);
     tcase_add_test(tcase, test_sign_sgd_steps_as_on_the_cpu);
     tcase_add_test(tcase, test_sign_sgd_finds_the_last_that_is_wrong);
+    tcase_add_loop_test(tcase, test_a_wrong_index_is_found_wherever_it_is, 0, 6);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
