@@ -14,7 +14,8 @@
 
 enum { B = 2, H = 2, SKIPPED = 77 };
 
-/* What the kernels are given and what they write; y and the gradients have a row of CANARY behind. */
+/* What the kernels are given, with a row of NaN behind, and what they write; y and the gradients have a row
+ * of CANARY behind. */
 enum { Q, K, V, DY, Y, DQ, DK, DV, LOG_SUM, TENSORS };
 static const char *const names[TENSORS] = {"q", "k", "v", "dy", "y", "dq", "dk", "dv", "log_sum"};
 static const double CANARY = 7;
@@ -46,13 +47,22 @@ static reel_tensor heads(const reel_tensor *base, int64_t T) {
     return x;
 }
 
+/* What nobody may read: a 0 times it shows. */
+static void poison_row_behind(reel_context *ctx, const reel_tensor *base) {
+    const int64_t T = base->shape[1] - 1, shape[] = {B, 1, H, base->shape[3]};
+    reel_tensor row = *base;
+    memcpy(row.shape, shape, sizeof shape);
+    row.data = (char *)base->data + T * base->stride[1] * (int64_t)reel_dtype_bytes(base->dtype);
+    reel__fill_values(ctx, &row, NAN);
+}
+
 static double *values_of(reel_context *ctx, const reel_tensor *x) {
     reel_tensor host = *x;
     host.dtype = REEL_F64;
     host.data = malloc((size_t)(reel_elements(x) + 1) * sizeof(double));
     ck_assert_ptr_nonnull(host.data);
     reel__contiguous_strides(x->rank, x->shape, host.stride);
-    reel__copy_values(ctx, &host, x, false);
+    reel__read_values(ctx, &host, x);
     return host.data;
 }
 
@@ -72,11 +82,13 @@ static void run(reel_device device, reel_dtype dtype, const sizes *s, double *ou
             base[i] = reel_tensor_new(ctx, dtype, REEL_SHAPE(B, T + 1, H, s->d));
             x[i] = heads(base[i], T);
         }
-        if (i <= DY)
+        if (i <= DY) {
             reel_fill_uniform(ctx, base[i], -2, 2,
                               (reel_draw){.stream = REEL_STREAM_USER, .index = (uint64_t)i});
-        else
+            poison_row_behind(ctx, base[i]);
+        } else {
             reel_fill(ctx, base[i], CANARY);
+        }
     }
     const double scale = 1 / sqrt((double)s->d);
     REEL_DISPATCH(ctx, attention, (ctx, &x[Q], &x[K], &x[V], NULL, s->causal, scale, &x[Y], &x[LOG_SUM]));
