@@ -34,7 +34,7 @@ static void begin(void) {
     abort();
 }
 
-#if defined(__x86_64__) && !defined(REEL_FIBRES_BY_UCONTEXT)
+#ifdef __x86_64__
 /* Pushes the registers that the ABI has a function keep, but for the control words of floating point, which
  * nobody here changes; keeps the stack pointer in *at, takes the other and pops what was pushed there. */
 void reel__fibre_swap(void **at, void *to);

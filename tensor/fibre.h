@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#if defined(__x86_64__) && !defined(REEL_FIBRES_BY_UCONTEXT)
+#ifdef __x86_64__
 typedef void *reel__kept_registers; /* on the stack, by their address */
 #else
 #include <ucontext.h>
