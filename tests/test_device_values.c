@@ -246,6 +246,7 @@ static stepped optimize(reel_context *c, const reel_optimizer_options *how, reel
         ck_assert_msg(reel_optimizer_step(optimizer, 0.1) == REEL_OK, "%s", reel_context_message(c));
         reel_tensor_free(c, g);
     }
+    ck_assert_int_eq(reel_optimizer_swap_ema(optimizer), REEL_OK);
     const reel_optimizer_state state = reel_optimizer_state_of(optimizer);
     const reel_tensor *const arrays[STATES] = {reel_parameters_values(params), state.m, state.v, state.ema};
     for (int k = 0; k < STATES; k++)
