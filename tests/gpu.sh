@@ -71,7 +71,7 @@ check() {
     status=0
     "$@" >"$folder/output" 2>&1 || status=$?
     if [ "$status" -eq 77 ]; then
-        say "$title: skipped: $(tail -n 1 "$folder/output")"
+        say "$title: skipped: $(tail -n 1 "$folder/output" | sed 's/^skipped: //')"
         skipped=$((skipped + 1))
         return
     fi
