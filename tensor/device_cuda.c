@@ -106,7 +106,7 @@ static cudaError_t acquire(reel__device *device) {
     if (result == cudaSuccess)
         result = cudaMalloc((void **)&device->fault, sizeof *device->fault);
     if (result == cudaSuccess)
-        result = cudaMemset(device->fault, 0, sizeof *device->fault);
+        result = cudaMemsetAsync(device->fault, 0, sizeof *device->fault, device->stream);
     if (result == cudaSuccess)
         result = cudaMallocHost((void **)&device->host_fault, sizeof *device->host_fault);
     return result;
