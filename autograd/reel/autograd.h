@@ -120,7 +120,7 @@ typedef void reel_step_fn(reel_context *ctx, void *arg);
  *
  * The recording is thrown away, and two calls run as they are written before the next one, when an owned
  * tensor was made or freed since (so that new shapes are right) or a gradient is there that was forgotten or
- * the other way round. On the CPU, with REEL_CHECK=1 and while a profile runs every call is as written; so
+ * the other way round. On the CPU, with `REEL_CHECK=1` and while a profile runs every call is as written; so
  * are all of a step that itself makes or frees owned tensors. Errors, which the context keeps until
  * reel_tape_reset: those of the step, upon which nothing is recorded; STATE where the tape is not empty or
  * another step is under way, and while recording for what needs the host: reading or writing values, draws,

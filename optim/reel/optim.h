@@ -138,11 +138,14 @@ REEL_API void reel_optimizer_free(reel_optimizer *optimizer);
  * infinity or NaN; STATE while the EMA is swapped in; ARGUMENT for an lr that is negative or not finite. */
 REEL_API reel_status reel_optimizer_step(reel_optimizer *optimizer, double lr);
 
-/* The same in two parts, for a step that is replayed (reel_replay): the host says the rate and counts the
- * step before, and the step moves the weights at the rate said last. A step that reel_optimizer_apply could
- * not take is no longer counted. Errors: as above; STATE also for an apply that nothing was scheduled for,
- * and for a schedule within a step that is recorded. */
+/* The first half of reel_optimizer_step, by the host, before a step that is replayed (reel_replay): counts
+ * the step and says its learning rate. Errors: STATE while the EMA is swapped in and within a step that is
+ * recorded; ARGUMENT as above. */
 REEL_API reel_status reel_optimizer_schedule(reel_optimizer *optimizer, double lr);
+
+/* The second half, within the step: moves the weights at the rate said last. A step that it could not take is
+ * no longer counted. Errors: NOT_FINITE as above; STATE while the EMA is swapped in and where nothing was
+ * scheduled. */
 REEL_API reel_status reel_optimizer_apply(reel_optimizer *optimizer);
 
 /* |g| of the last step, before clipping; 0 before the first. */
@@ -177,10 +180,14 @@ REEL_API reel_status reel_optimizer_set_steps(reel_optimizer *optimizer, int64_t
 REEL_API reel_status reel_sign_sgd_rows(reel_context *ctx, reel_tensor *table, const reel_tensor *ids,
                                         const reel_tensor *gradient, double lr, double weight_decay);
 
-/* The same in two parts, for a step that is replayed: the host writes both rates into an owned tensor `rates`
- * (2) f64 before, and the step moves the rows at those. Errors: as above, SHAPE and DTYPE also for rates. */
+/* The first half of it, by the host, before a step that is replayed (reel_replay): writes both rates into an
+ * owned tensor `rates` (2) f64. Errors: ARGUMENT for a rate below 0 or not finite; SHAPE and DTYPE for
+ * `rates`; STATE within a step that is recorded. */
 REEL_API reel_status reel_sign_sgd_schedule(reel_context *ctx, reel_tensor *rates, double lr,
                                             double weight_decay);
+
+/* The second half, within the step: moves the rows at these rates. Errors: as reel_sign_sgd_rows, SHAPE and
+ * DTYPE also for `rates`. */
 REEL_API reel_status reel_sign_sgd_apply(reel_context *ctx, reel_tensor *table, const reel_tensor *ids,
                                          const reel_tensor *gradient, const reel_tensor *rates);
 
