@@ -86,7 +86,7 @@ char *reel__gemm_choices_write(const reel__gemm_choices *table) {
     FILE *const out = open_memstream(&text, &bytes);
     if (!out)
         return NULL;
-    fprintf(out, "reel gemm choices 1\nlibrary %s\ngpu %s\nchoices %" PRId64 "\n%s\n", table->library,
+    fprintf(out, "reel gemm choices 1\nlibrary %s\ngpu %s\nchoices %" PRId64 "\n%s\n", table->chosen_by,
             table->gpu, table->count, titles);
     for (int64_t i = 0; i < table->count; i++) {
         write_choice(line, &table->items[i]);
@@ -205,7 +205,7 @@ reel_status reel__gemm_choices_parse(reel__gemm_choices *table, const char *name
     int64_t count = 0;
     reel_status status = next_line(&r) && strcmp(r.line, first) == 0 ? REEL_OK : refuse(&r, first);
     if (status == REEL_OK)
-        status = read_origin(&r, "library ", table->library);
+        status = read_origin(&r, "library ", table->chosen_by);
     if (status == REEL_OK)
         status = read_origin(&r, "gpu ", table->gpu);
     if (status == REEL_OK)

@@ -80,7 +80,7 @@ static reel_status open_store(reel_context *ctx, reel_error *error) {
         return reel_fail(error, REEL_ERROR_MEMORY, "no memory for matrix products");
     ctx->gemm_store_free = store_free;
     store->choices.gpu = reel_context_device_name(ctx);
-    (void)snprintf(store->choices.library, sizeof store->choices.library, "cuBLASLt %zu",
+    (void)snprintf(store->choices.chosen_by, sizeof store->choices.chosen_by, "cuBLASLt %zu",
                    cublasLtGetVersion());
     reel_status status = REEL_OK;
     const cublasStatus_t created = cublasLtCreate(&store->library);

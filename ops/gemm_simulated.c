@@ -34,7 +34,7 @@ reel_status reel__gemm_choices_of(reel__gemm_choices **table, reel_context *ctx,
             return reel_fail(error, REEL_ERROR_MEMORY, "no memory for choices of algorithms");
         ctx->gemm_store_free = store_free;
         ctx->gemm_store->choices =
-            (reel__gemm_choices){.library = "simulated cuBLASLt 1", .gpu = reel_context_device_name(ctx)};
+            (reel__gemm_choices){.chosen_by = "simulated cuBLASLt 1", .gpu = reel_context_device_name(ctx)};
     }
     *table = &ctx->gemm_store->choices;
     return REEL_OK;

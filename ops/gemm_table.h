@@ -27,9 +27,9 @@ typedef struct reel__gemm_choice {
 } reel__gemm_choice;
 
 typedef struct reel__gemm_choices {
-    char library[64]; /* that chose, with its version, and ... */
-    const char *gpu;  /* ... for which GPU: other choices are of no use here */
-    bool measures;    /* reel_gemm_choices_measure */
+    char chosen_by[64]; /* the library with its version, and ... */
+    const char *gpu;    /* ... for which GPU: other choices are of no use here */
+    bool measures;      /* reel_gemm_choices_measure */
     int64_t count;
     reel__gemm_choice *items;
 } reel__gemm_choices;

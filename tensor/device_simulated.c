@@ -1,5 +1,6 @@
 /* The device that the simulator is: host memory, and kernels that have ended when their launch returns, or
  * that are recorded and run whenever the graph is launched. */
+#include "asan.h"
 #include "context.h"
 #include "device.h"
 #include "simulator.h"
@@ -8,20 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define REEL_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define REEL_ASAN 1
-#endif
-#endif
-#ifdef REEL_ASAN
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(at, bytes)   ((void)(at), (void)(bytes))
-#define ASAN_UNPOISON_MEMORY_REGION(at, bytes) ((void)(at), (void)(bytes))
-#endif
 
 /* Pinned memory that transfers read. Between the transfer and the mark behind it that is waited for, nobody
  * may touch it. */

@@ -2,17 +2,12 @@
  * the signal mask every time and has AddressSanitizer clear the shadow of a whole stack. */
 #include "fibre.h"
 
+#include "asan.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define REEL_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define REEL_ASAN 1
-#endif
-#endif
 #ifdef REEL_ASAN
 #include <sanitizer/common_interface_defs.h>
 #endif

@@ -9,6 +9,7 @@
  * Under AddressSanitizer free blocks are poisoned and each block ends in a red zone, so that a kernel that
  * reads freed memory or runs past the end is caught as it would be with malloc; also one of the simulated
  * GPU, whose memory is the host's. */
+#include "asan.h"
 #include "context.h"
 #include "device.h"
 
@@ -16,18 +17,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define REEL_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define REEL_ASAN 1
-#endif
-#endif
 #if defined(REEL_CUDA_BACKEND) && !defined(REEL_CUDA_SIMULATED)
 #undef REEL_ASAN /* a GPU's addresses mean nothing to it */
 #endif
 #ifdef REEL_ASAN
-#include <sanitizer/asan_interface.h>
 #ifdef REEL_CUDA_SIMULATED
 #include "simulator.h"
 #endif

@@ -50,17 +50,11 @@ ends_with() {
         fail "$folder: exit $status: $(cat "$folder.err")"
 }
 
-# The tensors of a weights file without its header, which names the run.
-weights() {
-    header=$(od -An -tu8 -N8 "$1" | tr -d ' ')
-    tail -c "+$((header + 9))" "$1" | cksum
-}
-
 # goes_on: with a device that works, to the end of the run that nothing stopped
 goes_on() {
     train "$folder" resume=auto
     [ $status -eq 0 ] && [ ! -s "$folder.err" ] || fail "$folder: does not go on: $(cat "$folder.err")"
-    [ "$(weights "$folder/step_4.safetensors")" = "$(weights whole/step_4.safetensors)" ] || fail "$folder: goes on to other weights"
+    same_weights "$folder/step_4.safetensors" whole/step_4.safetensors || fail "$folder: goes on to other weights"
 }
 
 train whole

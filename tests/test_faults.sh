@@ -123,12 +123,6 @@ shown() {
     esac
 }
 
-# The tensors of a weights file without its header.
-weights() {
-    header=$(od -An -tu8 -N8 "$1" | tr -d ' ')
-    tail -c "+$((header + 9))" "$1" | cksum
-}
-
 # The weights after each step, also those steps after which only an end that comes early saves.
 learn_weights() {
     rm -rf steps
@@ -138,7 +132,7 @@ learn_weights() {
         # shellcheck disable=SC2086 # words
         (cd steps && "$programs/$program" $arguments max_steps=$n run_dir=$n demo=False >"$n.out" 2>&1) ||
             fail "$name: no weights of step $n: $(cat steps/$n.out)"
-        weights steps/$n/step_$n.safetensors >steps/$n.sum
+        weights steps/$n/step_$n.safetensors | cksum >steps/$n.sum
         rm -r steps/$n
     done
 }
@@ -149,7 +143,7 @@ is_whole() {
     for file in "$1"/run/step_*.safetensors; do
         [ -e "$file" ] || continue
         n=${file##*step_}
-        weights "$file" | cmp -s - "steps/${n%.safetensors}.sum" || {
+        weights "$file" | cksum | cmp -s - "steps/${n%.safetensors}.sum" || {
             echo "$file has other weights"
             return 1
         }

@@ -30,7 +30,7 @@ static reel__gemm_choice choice_of(int64_t m) {
 }
 
 static reel__gemm_choices new_table(void) {
-    return (reel__gemm_choices){.library = "cuBLASLt 130100", .gpu = "NVIDIA H200"};
+    return (reel__gemm_choices){.chosen_by = "cuBLASLt 130100", .gpu = "NVIDIA H200"};
 }
 
 enum { COUNT = 5 };

@@ -21,18 +21,6 @@ train() {
     status=$?
 }
 
-# The tensors of a weights file without its header, in which the names of run and folder stand.
-weights() {
-    header=$(od -An -tu8 -N8 "$1" | tr -d ' ')
-    tail -c "+$((header + 9))" "$1"
-}
-
-same_weights() {
-    weights "$1" >weights.a
-    weights "$2" >weights.b
-    [ -s weights.a ] && cmp -s weights.a weights.b
-}
-
 # ---- a run and what it writes
 
 train whole

@@ -6,7 +6,7 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    reel__gemm_choices table = {.library = "cuBLASLt 1", .gpu = "A"};
+    reel__gemm_choices table = {.chosen_by = "cuBLASLt 1", .gpu = "A"};
     reel_error error = {0};
     const reel_status status = reel__gemm_choices_parse(&table, "choices", (const char *)data, size, &error);
     if (status == REEL_OK) { /* what is read is what would be written */
