@@ -1,8 +1,9 @@
 /* The walk over tensors of one shape that elementwise CUDA kernels share; what loop.h is to the CPU.
  *
  * A functor computes one element: `f(y, x0, x1, ...)` is given the result's element by reference, so that it
- * may also add to it, and those of the inputs by value. Where all lie in one piece, a thread takes eight
- * elements with wide accesses; else one, found through the strides. */
+ * may also add to it, and those of the inputs by value. Where all lie in one piece, or repeat one element
+ * along the innermost axis, a thread takes eight elements with wide accesses; else one, found through the
+ * strides. */
 #ifndef REEL_LOOP_CUH
 #define REEL_LOOP_CUH
 
@@ -54,11 +55,14 @@ template <int OPERANDS> static reel__walk<OPERANDS> reel__walk_of(const reel_ten
 }
 
 /* Whether packs can be read and written at index 0, 8, 16 ...: along the innermost axis every operand lies in
- * one piece, and that axis is whole packs long unless it is the only one. */
-template <int OPERANDS> static bool reel__is_packed(const reel__walk<OPERANDS> &w) {
+ * one piece, or is an input that repeats one element, and that axis is whole packs long unless it is the only
+ * one. */
+template <int OUTPUTS, int OPERANDS> static bool reel__is_packed(const reel__walk<OPERANDS> &w) {
     if (w.rank > 1 && w.shape[0] % REEL__PACK != 0)
         return false;
     for (int k = 0; k < OPERANDS; k++) {
+        if (k >= OUTPUTS && w.rank > 0 && w.stride[k][0] == 0)
+            continue;
         if ((uintptr_t)w.data[k] % 16 != 0 || (w.rank > 0 && w.stride[k][0] != 1))
             return false;
         for (int axis = 1; axis < w.rank; axis++)
@@ -106,6 +110,17 @@ template <class T> REEL_DEVICE reel__pack<T, REEL__PACK> *reel__pack_at(void *da
     return reinterpret_cast<reel__pack<T, REEL__PACK> *>(static_cast<T *>(data) + offset);
 }
 
+/* The pack at an offset along the innermost axis, or eight times the element that repeats there. */
+template <class T>
+REEL_DEVICE reel__pack<T, REEL__PACK> reel__read_pack(void *data, int64_t offset, int64_t stride) {
+    if (stride != 0)
+        return *reel__pack_at<T>(data, offset);
+    reel__pack<T, REEL__PACK> pack;
+    for (T &each : pack.at)
+        each = static_cast<const T *>(data)[offset];
+    return pack;
+}
+
 /* The packs arrive as copies in registers; the first OUTPUTS of them go back. */
 template <int OUTPUTS, class F, class... T, size_t... I>
 REEL_DEVICE void reel__on_pack(const reel__walk<sizeof...(T)> &w, const F &f, const int64_t *offset,
@@ -119,7 +134,9 @@ REEL_DEVICE void reel__on_pack(const reel__walk<sizeof...(T)> &w, const F &f, co
 template <int OUTPUTS, class F, class... T, size_t... I>
 REEL_DEVICE void reel__on_pack_at(const reel__walk<sizeof...(T)> &w, const F &f, const int64_t *offset,
                                   std::index_sequence<I...> all) {
-    reel__on_pack<OUTPUTS, F, T...>(w, f, offset, all, *reel__pack_at<T>(w.data[I], offset[I])...);
+    reel__on_pack<OUTPUTS, F, T...>(
+        w, f, offset, all,
+        reel__read_pack<T>(w.data[I], offset[I], (int)I < OUTPUTS ? 1 : w.stride[I][0])...);
 }
 
 /* One thread per pack of elements; the last one of a single axis takes what is left singly. */
@@ -133,8 +150,8 @@ template <int OUTPUTS, class F, class... T> REEL_GLOBAL reel__packed_kernel(reel
     }
     for (int64_t i = first; i < w.count; i++) {
         reel__on_element<F, T...>(w, f, offset, std::index_sequence_for<T...>());
-        for (int64_t &each : offset)
-            each++;
+        for (size_t k = 0; k < sizeof...(T); k++)
+            offset[k] += w.stride[k][0];
     }
 }
 
@@ -165,7 +182,7 @@ template <int OUTPUTS, class... T> struct reel__elements {
         if (reel_elements(tensors[0]) == 0)
             return;
         const reel__walk<sizeof...(T)> w = reel__walk_of<sizeof...(T)>(tensors);
-        if (reel__is_packed(w))
+        if (reel__is_packed<OUTPUTS>(w))
             REEL_LAUNCH(ctx, (reel__packed_kernel<OUTPUTS, F, T...>),
                         reel__blocks(w.count, (int64_t)REEL__PACK * REEL_BLOCK), REEL_BLOCK, 0, w, f);
         else

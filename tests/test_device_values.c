@@ -112,7 +112,7 @@ static void check_copy(reel_dtype to, reel_dtype from, const window *dst, const 
 }
 
 /* Packs are of 8 elements: rows of one less, one more, of whole ones; rows that begin where packs do or not;
- * one row for all; a source that is transposed. */
+ * one row for all; a source that is transposed; one cell for each row, and for all. */
 START_TEST(test_copies_write_their_window_and_nothing_else) {
     static const int64_t columns[] = {1, 7, 8, 9, 12, 16}, pitches[] = {16, 17, MOST_PITCH},
                          offsets[] = {0, 1, 8};
@@ -125,8 +125,10 @@ START_TEST(test_copies_write_their_window_and_nothing_else) {
                 const window sources[] = {dst,
                                           {columns[c], pitches[(p + 1) % 3], 1, 0},
                                           {columns[c], 0, 1, 8},
-                                          {columns[c], 1, ROWS, 0}};
-                for (int s = 0; s < 4; s++)
+                                          {columns[c], 1, ROWS, 0},
+                                          {columns[c], 1, 0, 3},
+                                          {columns[c], 0, 0, 5}};
+                for (size_t s = 0; s < sizeof sources / sizeof sources[0]; s++)
                     check_copy(pair[0], pair[1], &dst, &sources[s]);
             }
 }
@@ -206,6 +208,25 @@ START_TEST(test_ops_round_to_bf16_as_the_cpu_does) {
         reel_tensor_free(ctx[i], b);
     }
     ck_assert_mem_eq(got[0], got[1], N * sizeof *got[0]);
+    for (int i = 0; i < DEVICES; i++)
+        free(got[i]);
+}
+END_TEST
+
+/* A view that begins between two packs; what is dropped depends on the place in the view. */
+START_TEST(test_dropout_of_a_part_drops_what_the_cpu_drops) {
+    enum { N = 29, BEGINS = 3, TAKES = N - BEGINS };
+    double values[N], *got[DEVICES];
+    for (int i = 0; i < N; i++)
+        values[i] = noise(i, 7);
+    for (int i = 0; i < DEVICES; i++) {
+        reel_tensor *const x = tensor_of(ctx[i], REEL_F32, REEL_SHAPE(N), values);
+        reel_tensor *const part = reel_narrow(ctx[i], x, 0, BEGINS, TAKES);
+        got[i] = values_of(ctx[i], reel_dropout(ctx[i], part, 0.5, (reel_draw){.stream = REEL_STREAM_USER}));
+        reel_tape_reset(ctx[i]);
+        reel_tensor_free(ctx[i], x);
+    }
+    ck_assert_mem_eq(got[0], got[1], TAKES * sizeof *got[0]);
     for (int i = 0; i < DEVICES; i++)
         free(got[i]);
 }
@@ -366,6 +387,7 @@ int main(void) {
     tcase_add_loop_test(copies, test_conversions_give_what_the_cpus_give, 0,
                         REEL_DTYPE_COUNT * REEL_DTYPE_COUNT);
     tcase_add_test(copies, test_ops_round_to_bf16_as_the_cpu_does);
+    tcase_add_test(copies, test_dropout_of_a_part_drops_what_the_cpu_drops);
     suite_add_tcase(suite, copies);
     tcase_add_checked_fixture(steps, setup, teardown);
     tcase_add_loop_test(steps, test_optimizers_step_as_on_the_cpu, 0, OPTIMIZERS * COUNTS);
