@@ -34,8 +34,8 @@ _Static_assert(sizeof(cublasLtMatmulAlgo_t) == sizeof((reel__gemm_choice *)0)->a
 struct reel__gemm_store {
     reel__gemm_choices choices;
     cublasLtHandle_t library;
-    void *workspace; /* of all products, which follow each other; one address as long as the context lives */
-    plan *plans;     /* the one used last comes first: a model has some dozens */
+    reel__storage *workspace; /* of all products, which follow each other: one as long as the context lives */
+    plan *plans;              /* the one used last comes first: a model has some dozens */
     int count;
 };
 
@@ -65,7 +65,7 @@ static void store_free(reel_context *ctx) {
     if (store->library)
         (void)cublasLtDestroy(store->library);
     if (store->workspace)
-        reel__device_release(ctx->device, store->workspace);
+        reel__storage_release(ctx, store->workspace);
     free(store->choices.items);
     free(store);
     ctx->gemm_store = NULL;
@@ -82,17 +82,21 @@ static reel_status open_store(reel_context *ctx, reel_error *error) {
     store->choices.gpu = reel_context_device_name(ctx);
     (void)snprintf(store->choices.chosen_by, sizeof store->choices.chosen_by, "cuBLASLt %zu",
                    cublasLtGetVersion());
-    reel_status status = REEL_OK;
     const cublasStatus_t created = cublasLtCreate(&store->library);
-    if (created != CUBLAS_STATUS_SUCCESS)
-        status = reel_fail(error, REEL_ERROR_DEVICE, "cuBLASLt does not start: %s",
-                           cublasLtGetStatusString(created));
-    else if (!(store->workspace = reel__device_allocate(ctx->device, REEL__GEMM_WORKSPACE_BYTES)))
-        status = reel_fail(error, REEL_ERROR_MEMORY, "no memory for cuBLASLt's workspace of %d bytes",
-                           REEL__GEMM_WORKSPACE_BYTES);
-    if (status != REEL_OK)
-        store_free(ctx);
-    return status;
+    if (created == CUBLAS_STATUS_SUCCESS)
+        return REEL_OK;
+    store_free(ctx);
+    return reel_fail(error, REEL_ERROR_DEVICE, "cuBLASLt does not start: %s",
+                     cublasLtGetStatusString(created));
+}
+
+/* The error is kept where it cannot be had. */
+static void take_workspace(reel_context *ctx, const char *op) {
+    struct reel__gemm_store *const store = ctx->gemm_store;
+    if (!store->workspace)
+        store->workspace = reel__storage_new(ctx, REEL__GEMM_WORKSPACE_BYTES);
+    if (!store->workspace)
+        reel__no_memory(ctx, op, REEL__GEMM_WORKSPACE_BYTES, "the workspace of matrix products");
 }
 
 reel_status reel__gemm_choices_of(reel__gemm_choices **table, reel_context *ctx, reel_error *error) {
@@ -204,7 +208,7 @@ static cublasStatus_t launch(const reel_context *ctx, const plan *p, const void 
     return cublasLtMatmul(ctx->gemm_store->library, p->product,
                           f64 ? (const void *)&one_f64 : (const void *)&one_f32, b, p->layout[B], a,
                           p->layout[A], f64 ? (const void *)&beta_f64 : (const void *)&beta_f32, c,
-                          p->layout[C], c, p->layout[C], &p->algorithm, ctx->gemm_store->workspace,
+                          p->layout[C], c, p->layout[C], &p->algorithm, ctx->gemm_store->workspace->data,
                           p->workspace_bytes, reel__device_stream(ctx));
 }
 
@@ -376,6 +380,8 @@ void reel__gemm(reel_context *ctx, const char *op, const reel__gemm_shape *shape
     reel_error error = {0};
     if (open_store(ctx, &error) != REEL_OK)
         reel__error(ctx, error.status, op, "%s", error.message);
+    else
+        take_workspace(ctx, op);
     for (int64_t first = 0; first < shape->batches && !reel__failed(ctx); first += MOST_BATCHES) {
         const void *const a_first = (const char *)a + first * shape->a_batch * element;
         const void *const b_first = (const char *)b + first * shape->b_batch * element;
