@@ -2,6 +2,7 @@
 
 #include "checkpoint.h"
 #include "file_paths.h"
+#include "gemm_file.h"
 
 #include <reel/nn.h>
 #include <reel/safetensors.h>
@@ -147,6 +148,14 @@ reel_status model_context_new(reel_context **ctx, const train_config *config, re
         .seed = (uint64_t)config->seed,
     };
     return reel_context_new(ctx, &options, error);
+}
+
+reel_status model_file_context(reel_context **ctx, const model_file *file, reel_error *error) {
+    const char *const choices = file->config.gemm_choices;
+    const reel_status status = model_context_new(ctx, &file->config, error);
+    return status == REEL_OK && choices && reel_context_device(*ctx) != REEL_CPU
+               ? gemm_file_read(*ctx, choices, error)
+               : status;
 }
 
 /* Whether the file can hold what the model needs, a puzzle's embedding among it: its configuration may claim

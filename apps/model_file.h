@@ -36,6 +36,9 @@ void model_file_close(model_file *file);
 /* A context as the configuration asks for it. */
 reel_status model_context_new(reel_context **ctx, const train_config *config, reel_error *error);
 
+/* One for the model in the file, which on a GPU has the algorithms of gemm_choices. */
+reel_status model_file_context(reel_context **ctx, const model_file *file, reel_error *error);
+
 /* Builds the model for puzzles of these sizes and loads its weights. A configuration that wants more of them
  * than the file has is refused before memory is taken. Puzzle embeddings of another number of
  * puzzles become the mean of their rows, as published. The model is freed before the context. */

@@ -12,6 +12,7 @@ enum {
     OPTION_THREADS,
     OPTION_DTYPE,
     OPTION_DEVICE,
+    OPTION_GEMM_CHOICES,
 };
 
 static const struct argp_option options[] = {
@@ -22,6 +23,9 @@ static const struct argp_option options[] = {
     {"threads", OPTION_THREADS, "N", 0, "CPU threads; 0: as many as there are", 0},
     {"dtype", OPTION_DTYPE, "TYPE", 0, "Type to compute in: float32, bfloat16 or float64", 0},
     {"device", OPTION_DEVICE, "DEVICE", 0, "Where to compute: cpu, cuda, or auto, which is the default", 0},
+    {"gemm-choices", OPTION_GEMM_CHOICES, "FILE", 0,
+     "On a GPU, algorithms of matrix products to take: gemm_choices.txt of a run, or of bench_step --tune",
+     0},
     {0},
 };
 
@@ -30,18 +34,20 @@ static const struct {
     int option;
     const char *key;
 } keys[] = {
-    {OPTION_STEPS, "arch.halt_max_steps"},
-    {OPTION_THREADS, "threads"},
-    {OPTION_DTYPE, "arch.forward_dtype"},
-    {OPTION_DEVICE, "device"},
+    {OPTION_STEPS, "arch.halt_max_steps"}, {OPTION_THREADS, "threads"},
+    {OPTION_DTYPE, "arch.forward_dtype"},  {OPTION_DEVICE, "device"},
+    {OPTION_GEMM_CHOICES, "gemm_choices"},
 };
 
+/* It may run on another machine than it was trained on, without the files that lay there. */
 void model_options_begin(model_options *o, int argument_count, int more) {
+    enum { OWN = 2 };
     *o = (model_options){0};
-    o->overrides = calloc((size_t)argument_count + (size_t)more + 1, sizeof *o->overrides);
+    o->overrides = calloc((size_t)argument_count + (size_t)more + OWN, sizeof *o->overrides);
     if (!o->overrides)
         arguments_no_memory();
-    model_options_override(o, "device", "auto"); /* and not the one that it was trained on */
+    model_options_override(o, "device", "auto");
+    model_options_override(o, "gemm_choices", "null");
 }
 
 void model_options_free(model_options *o) {

@@ -202,7 +202,7 @@ static reel_status prepare(session *s, reel_error *error) {
     if (status == REEL_OK)
         status = check_sizes(s, error);
     if (status == REEL_OK)
-        status = model_context_new(&s->ctx, &s->file.config, error);
+        status = model_file_context(&s->ctx, &s->file, error);
     if (status != REEL_OK)
         return status;
     status = model_file_load(&s->model, s->ctx, &s->file, s->data.sizes, error);

@@ -210,7 +210,7 @@ static reel_status prepare(session *s, reel_error *error) {
     if (status == REEL_OK)
         status = choose_identifier(s, &identifiers, error);
     if (status == REEL_OK)
-        status = model_context_new(&s->ctx, &s->file.config, error);
+        status = model_file_context(&s->ctx, &s->file, error);
     if (status != REEL_OK)
         return status;
     const model_sizes sizes = {.seq_len = s->puzzle.cells,

@@ -1,13 +1,13 @@
 #!/bin/sh
 # The algorithms of a GPU's matrix products in files: a run takes them from one, keeps them beside its states and
-# goes on with them; a CPU has no use for any.
+# goes on with them, what evaluates and solves takes them when told; a CPU has no use for any.
 #
-#   sh tests/test_gemm_file.sh PATH/TO/trm_train PATH/TO/bench_step
+#   sh tests/test_gemm_file.sh PATH/TO/trm_train PATH/TO/bench_step PATH/TO/trm_eval PATH/TO/trm_solve
 #
 # shellcheck disable=SC2015 # `a && b || fail` is meant
 set -u
 . "$(dirname "$0")/shell.sh"
-program=$(absolute "$1") bench=$(absolute "$2")
+program=$(absolute "$1") bench=$(absolute "$2") eval=$(absolute "$3") solve=$(absolute "$4")
 enter_empty_folder
 
 cat >tiny.yaml <<'END'
@@ -93,12 +93,20 @@ trains 1 device=cuda gemm_choices=given.txt
 rm given.txt
 trains 2 device=cuda gemm_choices=given.txt resume=auto
 cmp kept.txt run/gemm_choices.txt || fail "a continued run does not take the choices that it took"
+"$eval" --dataset sudoku:4:2 --checkpoint run/step_2.safetensors --device cuda >out 2>err ||
+    fail "the choices of a run are asked for where it is evaluated: $(cat err)"
 for file in step_2.safetensors state_2.safetensors; do
     cmp "whole/$file" "run/$file" || fail "$file of a continued run differs"
 done
 
 sed 's/^gpu /gpu another /' kept.txt >run/gemm_choices.txt
 refuses "run/gemm_choices.txt:3: its choices are for another" 3 device=cuda resume=auto
+for program_of in "$eval --dataset sudoku:4:2" "$solve 1...3...2...4..."; do
+    # shellcheck disable=SC2086 # words are meant
+    $program_of --checkpoint run/step_2.safetensors --device cuda --gemm-choices run/gemm_choices.txt >out 2>err &&
+        fail "$program_of takes choices for another GPU"
+    grep -q 'run/gemm_choices.txt:3: its choices are for another' err || fail "$program_of: $(cat err)"
+done
 sed '$d' kept.txt >run/gemm_choices.txt
 refuses "run/gemm_choices.txt:$lines: expected a choice" 3 device=cuda resume=auto
 rm run/gemm_choices.txt
