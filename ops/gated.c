@@ -2,6 +2,8 @@
 #include "blas.h"
 #include "gemm_bf16.h"
 #include "kernels.h"
+#include "loop.h"
+#include "part.h"
 #include "product.h"
 #include "tape.h"
 #include <reel/ops.h>
@@ -46,6 +48,27 @@ reel_tensor *reel_swiglu(reel_context *ctx, reel_tensor *x, int axis) {
                        .integer = {axis});
 }
 
+/* ---- linear maps along the last axis, of `rows`, or the second to last ----------------------------------
+ */
+
+/* y = w x for each matrix x, or y = x w^T for rows; set or added */
+static void map(reel_context *ctx, bool rows, reel_tensor w, const reel_tensor *x, reel_tensor *y,
+                bool accumulate) {
+    if (rows)
+        reel__multiply(ctx, *x, reel__transposed(w), y, accumulate);
+    else
+        reel__multiply(ctx, w, *x, y, accumulate);
+}
+
+/* dw = dy x^T, or dy^T x for rows, summed over all leading axes; set or added */
+static void map_slope(reel_context *ctx, bool rows, const reel_tensor *dy, const reel_tensor *x,
+                      reel_tensor *dw, bool accumulate) {
+    if (rows)
+        reel__multiply(ctx, reel__transposed(*dy), *x, dw, accumulate);
+    else
+        reel__multiply(ctx, *dy, reel__transposed(*x), dw, accumulate);
+}
+
 /* ---- swiglu, then a linear map ------------------------------------------------------------------------- */
 
 /* dx as of swiglu from dh = dy W or W^T dy, dW += dy^T h or dy h^T, summed over all leading axes: the former
@@ -55,7 +78,7 @@ static void swiglu_linear_backward(reel_context *ctx, const reel_node *node) {
     const reel_tensor *x = node->saved[0], *weight = node->saved[1];
     const reel_tensor *dy = reel__readable(ctx, node->grad);
     const int axis = (int)node->integer[0];
-    const bool last = axis == x->rank - 1;
+    const bool rows = axis == x->rank - 1;
     const reel__gradient dx = reel__gradient_of(ctx, node, 0);
     reel_tensor *h = NULL;
     if (dx.to) {
@@ -63,20 +86,14 @@ static void swiglu_linear_backward(reel_context *ctx, const reel_node *node) {
         memcpy(shape, x->shape, sizeof shape);
         shape[axis] /= 2;
         h = reel__result(ctx, x->dtype, x->rank, shape);
-        if (last)
-            reel__multiply(ctx, *dy, *weight, h, false);
-        else
-            reel__multiply(ctx, reel__transposed(*weight), *dy, h, false);
+        map(ctx, rows, reel__transposed(*weight), dy, h, false);
         REEL_DISPATCH(ctx, swiglu_again_backward, (ctx, x, axis, h, dx.to, dx.accumulate));
     }
     const reel__gradient dw = reel__wide_gradient_of(ctx, node, 1);
     if (!dw.to)
         return;
     h = h ? h : gated(ctx, x, axis);
-    if (last)
-        reel__multiply(ctx, reel__transposed(*dy), *h, dw.to, dw.accumulate);
-    else
-        reel__multiply(ctx, *dy, reel__transposed(*h), dw.to, dw.accumulate);
+    map_slope(ctx, rows, dy, h, dw.to, dw.accumulate);
 }
 
 /* False, with the error kept, unless weight maps half of x's axis. */
@@ -111,10 +128,7 @@ reel_tensor *reel_swiglu_linear(reel_context *ctx, reel_tensor *x, reel_tensor *
     reel_tensor *y = reel__result(ctx, x->dtype, x->rank, shape);
     if (reel__failed(ctx))
         return ctx->void_tensor;
-    if (axis == x->rank - 1)
-        reel__multiply(ctx, *h, reel__transposed(*w), y, false);
-    else
-        reel__multiply(ctx, *w, *h, y, false);
+    map(ctx, axis == x->rank - 1, *w, h, y, false);
     reel__drop(ctx, h);
     return REEL_RECORD(ctx, y, .op = op, .backward = swiglu_linear_backward, .inputs = {x, weight},
                        .saved = {x, w}, .integer = {axis});
@@ -144,12 +158,73 @@ static bool check_gated_mlp(reel_context *ctx, const char *op, reel_tensor *x, r
     return !reel__failed(ctx);
 }
 
+/* Row-major x as (outer, n, inner) with n along the axis, or as rows (outer, n) where that is the last. */
+static reel_tensor around_axis(const reel_tensor *x, int axis) {
+    const reel__axis at = reel__axis_of(x, axis);
+    reel_tensor view = {.dtype = x->dtype,
+                        .rank = axis == x->rank - 1 ? 2 : 3,
+                        .shape = {at.outer, at.n, at.inner},
+                        .data = x->data};
+    reel__contiguous_strides(view.rank, view.shape, view.stride);
+    return view;
+}
+
+/* As much of x as is gone through at once: even parts, whose up products fit where they are found again. */
+static int64_t part_of(const reel_context *ctx, const reel_tensor *x, const reel_tensor *up) {
+    enum { CPU_BYTES = 4 << 20, GPU_BYTES = 64 << 20, UNIT = 128 /* rows */ };
+    const int64_t inner = x->rank == 3 ? x->shape[2] : 1, outer = x->shape[0];
+    const int64_t each = up->shape[0] * inner * (int64_t)reel_dtype_bytes(x->dtype);
+    const int64_t most = (ctx->device ? GPU_BYTES : CPU_BYTES) / each, unit = x->rank == 2 ? UNIT : 1;
+    const int64_t parts = most > 0 ? (outer + most - 1) / most : outer;
+    const int64_t size = ((outer + parts - 1) / parts + unit - 1) / unit * unit;
+    return size < outer ? size : outer;
+}
+
+/* With g = up x and h = swiglu(g), made again:  dh = down^T dy, dg as of swiglu,
+ * dx += up^T dg, dup += dg x^T, ddown += dy h^T; part by part. h takes the place of dh and dg that of g. */
+static void gated_mlp_backward(reel_context *ctx, const reel_node *node) {
+    const reel_tensor *up = node->saved[1], *down = node->saved[2];
+    const int axis = (int)node->integer[0];
+    const bool rows = axis == node->saved[0]->rank - 1;
+    const reel_tensor x = around_axis(node->saved[0], axis);
+    const reel_tensor dy = around_axis(reel__row_major(ctx, node->grad), axis);
+    const reel__gradient to_x = reel__wide_gradient_of(ctx, node, 0);
+    const reel__gradient to_up = reel__wide_gradient_of(ctx, node, 1);
+    const reel__gradient to_down = reel__wide_gradient_of(ctx, node, 2);
+    const int64_t size = part_of(ctx, &x, up);
+    const reel_tensor *const all_g =
+        reel__result(ctx, x.dtype, x.rank, (int64_t[]){size, up->shape[0], x.shape[2]});
+    const reel_tensor *const all_h =
+        reel__result(ctx, x.dtype, x.rank, (int64_t[]){size, down->shape[1], x.shape[2]});
+    for (int64_t first = 0, n; first < x.shape[0] && !reel__failed(ctx); first += n) {
+        n = x.shape[0] - first < size ? x.shape[0] - first : size;
+        const reel_tensor x_part = reel__part(&x, 0, first, n), dy_part = reel__part(&dy, 0, first, n);
+        reel_tensor g = reel__part(all_g, 0, 0, n), h = reel__part(all_h, 0, 0, n);
+        map(ctx, rows, *up, &x_part, &g, false);
+        map(ctx, rows, reel__transposed(*down), &dy_part, &h, false);
+        REEL_DISPATCH(ctx, swiglu_again_backward, (ctx, &g, 1, &h, &g, 0));
+        if (to_x.to) {
+            const reel_tensor dx = around_axis(to_x.to, axis);
+            reel_tensor dx_part = reel__part(&dx, 0, first, n);
+            map(ctx, rows, reel__transposed(*up), &g, &dx_part, to_x.accumulate);
+        }
+        if (to_up.to)
+            map_slope(ctx, rows, &g, &x_part, to_up.to, to_up.accumulate || first > 0);
+        if (to_down.to)
+            map_slope(ctx, rows, &dy_part, &h, to_down.to, to_down.accumulate || first > 0);
+    }
+}
+
 /* Gradients as of linear or matmul, then swiglu_linear. */
 static reel_tensor *gated_mlp_in_two(reel_context *ctx, reel_tensor *x, reel_tensor *up, reel_tensor *down,
                                      int axis) {
     reel_tensor *gate_up = axis == x->rank - 1 ? reel_linear(ctx, x, up, NULL) : reel_matmul(ctx, up, x);
     return reel_swiglu_linear(ctx, gate_up, down, axis);
 }
+
+/* What lies between the products is kept for the gradient where up's would take more than this many
+ * multiplications for each of its elements: then it is read sooner than made again. */
+enum { MOST_MADE_AGAIN = 128 };
 
 reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, reel_tensor *down, int axis) {
     const char *const op = "gated_mlp";
@@ -160,18 +235,21 @@ reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, 
         return ctx->void_tensor;
     const bool empty = reel_elements(x) == 0 || reel_elements(up) == 0 || reel_elements(down) == 0;
     const bool fused = ctx->device || x->dtype != REEL_BF16 || reel__bf16_ready(ctx);
-    if (!fused || empty || reel__records(ctx, (reel_tensor *[]){x, up, down}, 3))
+    const bool keeps =
+        x->shape[axis] > MOST_MADE_AGAIN && reel__records(ctx, (reel_tensor *[]){x, up, down}, 3);
+    if (!fused || empty || keeps)
         return gated_mlp_in_two(ctx, x, up, down, axis);
     if (!reel__blas_prepare(ctx, op))
         return ctx->void_tensor;
     int64_t shape[REEL_MAX_RANK];
     memcpy(shape, x->shape, sizeof shape);
     shape[axis] = down->shape[0];
-    const reel_tensor *rows = reel__row_major(ctx, x), *up_rows = reel__row_major(ctx, up);
-    const reel_tensor *down_rows = reel__row_major(ctx, down);
+    reel_tensor *const rows = reel__row_major(ctx, x), *const up_rows = reel__row_major(ctx, up);
+    reel_tensor *const down_rows = reel__row_major(ctx, down);
     reel_tensor *y = reel__result(ctx, x->dtype, x->rank, shape);
     const double inner = (double)reel_elements(x) / (double)x->shape[axis] * (double)down->shape[1];
     reel__profile_flop(ctx, 2 * inner * (double)(2 * x->shape[axis] + down->shape[0]));
     REEL_DISPATCH(ctx, gated_mlp, (ctx, rows, up_rows, down_rows, axis, y));
-    return REEL_RECORD(ctx, y, .op = op, .inputs = {x, up, down});
+    return REEL_RECORD(ctx, y, .op = op, .backward = gated_mlp_backward, .inputs = {x, up, down},
+                       .saved = {rows, up_rows, down_rows}, .integer = {axis});
 }

@@ -1,4 +1,4 @@
-/* A gated MLP on the GPU without gradient: over slices of the examples, or of the rows along the last axis,
+/* A gated MLP on the GPU: over slices of the examples, or of the rows along the last axis,
  * that are small enough for what lies between the two products to stay in the L2 cache. */
 #include "aligned_factor.h"
 #include "kernels.h"

@@ -27,7 +27,7 @@ REEL_KERNEL(norm_parameters_backward,
 REEL_KERNEL(swiglu, (const reel_context *ctx, const reel_tensor *x, int axis, reel_tensor *y))
 REEL_KERNEL(swiglu_backward, (const reel_context *ctx, const reel_tensor *x, int axis, const reel_tensor *dy,
                               reel_tensor *dx, int accumulate))
-/* the same with dy row-major, and y is written over dy */
+/* the same with dy row-major, and y is written over dy; dx may be x */
 REEL_KERNEL(swiglu_again_backward, (const reel_context *ctx, const reel_tensor *x, int axis, reel_tensor *dy,
                                     reel_tensor *dx, int accumulate))
 

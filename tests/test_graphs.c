@@ -1,6 +1,8 @@
 /* Reverse mode on graphs of any shape, against gradients known in closed form. */
 #include "on_tape.h"
 
+#include <stdbool.h>
+
 /* ---- helpers ------------------------------------------------------------------------------------------- */
 
 static reel_tensor *scalar(double value) {
@@ -490,6 +492,49 @@ START_TEST(test_rounds_without_gradient_leave_a_constant) {
 }
 END_TEST
 
+/* ---- what is made again -------------------------------------------------------------------------------- */
+
+typedef struct mlp {
+    int rank, axis;
+    int64_t x[REEL_MAX_RANK], inner, out;
+} mlp;
+
+enum { X, UP, DOWN, LEAVES };
+
+/* Goes back from sum w (y + y), y = down swiglu(up x); `whole`: as one op, which makes its inside again. */
+static void go_back_through(const mlp *m, bool whole, reel_tensor *leaf_of[LEAVES]) {
+    const int64_t n = m->x[m->axis];
+    reel_tensor *const x = leaf_of[X] = counting_leaf(REEL_F64, m->rank, m->x, -2, 5);
+    reel_tensor *const up = leaf_of[UP] = counting_leaf(REEL_F64, REEL_SHAPE(2 * m->inner, n), -1, 3);
+    reel_tensor *const down = leaf_of[DOWN] = counting_leaf(REEL_F64, REEL_SHAPE(m->out, m->inner), -3, 7);
+    reel_tensor *y[2];
+    for (int i = 0; i < 2; i++) {
+        if (whole)
+            y[i] = reel_gated_mlp(ctx, x, up, down, m->axis);
+        else if (m->axis == m->rank - 1)
+            y[i] = reel_swiglu_linear(ctx, reel_linear(ctx, x, up, NULL), down, m->axis);
+        else
+            y[i] = reel_swiglu_linear(ctx, reel_matmul(ctx, up, x), down, m->axis);
+    }
+    reel_tensor *const w = counting(REEL_F64, y[0]->rank, y[0]->shape, -4, 9);
+    backward(sum(reel_mul(ctx, w, reel_add(ctx, y[0], y[1]))));
+}
+
+/* Rows of 3 KiB between the products and examples of 450, of which 4 MiB are made again at a time. */
+START_TEST(test_an_mlp_made_again_in_parts_has_the_gradients_of_one_that_is_kept) {
+    static const mlp mlps[] = {{.rank = 2, .axis = 1, .x = {2000, 40}, .inner = 192, .out = 24},
+                               {.rank = 3, .axis = 1, .x = {19, 40, 300}, .inner = 96, .out = 24}};
+    for (size_t i = 0; i < sizeof mlps / sizeof mlps[0]; i++) {
+        reel_tensor *again[LEAVES], *kept[LEAVES];
+        go_back_through(&mlps[i], true, again);
+        ck_assert_int_eq(reel_tape_reset(ctx), REEL_OK);
+        go_back_through(&mlps[i], false, kept);
+        for (int k = 0; k < LEAVES; k++)
+            expect_gradients(again[k], reel_grad(ctx, kept[k])->data, rounded_often);
+    }
+}
+END_TEST
+
 /* ---- main ---------------------------------------------------------------------------------------------- */
 
 int main(void) {
@@ -511,6 +556,7 @@ int main(void) {
         test_one_graph_across_three_dtypes,
         test_detach_lets_a_step_pass_its_gradient_straight_through,
         test_rounds_without_gradient_leave_a_constant,
+        test_an_mlp_made_again_in_parts_has_the_gradients_of_one_that_is_kept,
     };
     return run_tests("graphs", tests, sizeof tests / sizeof tests[0]);
 }
