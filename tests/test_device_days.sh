@@ -1,6 +1,7 @@
 #!/bin/sh
-# What a training on a GPU does when the GPU fails it: too little memory, a kernel that ends all work. One line says
-# so, the exit status is 1, and what was saved before is whole and goes on. On the simulator, which is told to have
+# What a training on a GPU does when the GPU fails it: too little memory, a kernel that ends all work; and when it
+# diverges, of which the host hears late. One line says so, the exit status is 1, and what was saved before is whole and
+# goes on. On the simulator, which is told to have
 # so much memory (REEL_SIM_MEMORY) or to fail at a launch (REEL_SIM_FAIL_AT_LAUNCH) that is counted from when a file is
 # there (REEL_SIM_FAIL_BEHIND_FILE).
 #
@@ -79,6 +80,18 @@ done
     step_2.safetensors)" ] || fail "fault: leaves $(ls fault)"
 cp -r fault short
 goes_on
+
+# ---- a loss that is not finite: the step that has it is left out
+
+wild='lr=1000 weight_decay=0.9 beta1=0 beta2=0 epochs=100 eval_interval=100 checkpoint_every=null ema=False'
+# shellcheck disable=SC2086 # words are meant
+train diverged $wild
+ends_with 'the norm of the gradient is not finite; the step is left out; the weights of step .* are in diverged/step_'
+weights=$(basename diverged/step_*.safetensors .safetensors)
+# shellcheck disable=SC2086
+train before $wild max_steps="${weights#step_}"
+[ $status -eq 0 ] || fail "before: exit $status: $(cat before.err)"
+same_weights "diverged/$weights.safetensors" "before/$weights.safetensors" || fail "diverged: $weights is not what it was"
 
 # ---- too little memory
 
