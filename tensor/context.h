@@ -19,7 +19,8 @@ typedef struct reel__storage {
     void *data;
     size_t bytes;
     int references;
-    bool on_tape; /* counted in the tape's live bytes */
+    bool on_tape;                /* counted in the tape's live bytes */
+    struct reel__storage *whole; /* of which this is a part; NULL: it is a block of its own */
     struct reel__storage *next_free;
 } reel__storage;
 
@@ -36,10 +37,12 @@ typedef struct reel__tensor {
     struct reel_node *node;        /* what made it, where that needs a gradient */
     reel_tensor *master;           /* this is a cast copy of a leaf, whose gradient it shares */
     reel_tensor *cast;             /* owned: the copy in another dtype ... */
-    int64_t cast_version;          /* ... and the version it was made of */
+    int64_t cast_version;          /* ... and the version it was made of, or REEL__STALE */
     struct reel__tensor *previous; /* owned tensors form a list */
     struct reel__tensor *next;
 } reel__tensor;
+
+enum { REEL__STALE = -1 }; /* no version of a tensor: its cast must be made anew */
 
 /* Bump allocation for what lives exactly as long as a step. */
 typedef struct reel__region {
@@ -137,6 +140,10 @@ void reel__contiguous_strides(int rank, const int64_t *shape, int64_t *stride);
 reel_tensor *reel__header(reel_context *ctx, reel_dtype dtype, int rank, const int64_t *shape);
 /* Lets a header share another's storage, `offset` elements behind its first element. */
 void reel__share(reel_context *ctx, reel_tensor *t, const reel_tensor *of, int64_t offset);
+/* As reel_tensor_new_view, with a storage that counts its own holders: a reference count of 1 says that
+ * nobody but this tensor looks at this part of the memory. */
+reel_tensor *reel__tensor_new_part(reel_context *ctx, reel_tensor *of, int64_t offset, int rank,
+                                   const int64_t *shape);
 /* Drops a header's hold on its storage; data becomes NULL. */
 void reel__drop(reel_context *ctx, reel_tensor *t);
 
@@ -145,6 +152,8 @@ void reel__drop(reel_context *ctx, reel_tensor *t);
 /* Storage of at least `bytes`, aligned to 64; NULL when the system has no more, though all free blocks were
  * given back to it. The caller says so by reel__no_memory. */
 reel__storage *reel__storage_new(reel_context *ctx, size_t bytes);
+/* A part of a storage, which it holds; NULL without memory for the struct. */
+reel__storage *reel__storage_part(reel_context *ctx, reel__storage *whole, void *data);
 void reel__storage_hold(reel__storage *storage);
 void reel__storage_zero(reel_context *ctx, reel__storage *storage, size_t bytes);
 void reel__storage_release(reel_context *ctx, reel__storage *storage);

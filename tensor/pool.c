@@ -197,10 +197,20 @@ reel__storage *reel__storage_new(reel_context *ctx, size_t bytes) {
     let_use(ctx, storage, bytes);
     storage->references = 1;
     storage->on_tape = false;
+    storage->whole = NULL;
     pool->memory.live_bytes += (int64_t)rounded;
     if (pool->memory.live_bytes > pool->memory.peak_bytes)
         pool->memory.peak_bytes = pool->memory.live_bytes;
     return storage;
+}
+
+reel__storage *reel__storage_part(reel_context *ctx, reel__storage *whole, void *data) {
+    reel__storage *part = storage_struct(&ctx->pool);
+    if (!part)
+        return NULL;
+    *part = (reel__storage){.data = data, .references = 1, .whole = whole};
+    reel__storage_hold(whole);
+    return part;
 }
 
 void reel__storage_hold(reel__storage *storage) {
@@ -218,6 +228,13 @@ void reel__storage_release(reel_context *ctx, reel__storage *storage) {
     if (--storage->references > 0)
         return;
     reel__pool *pool = &ctx->pool;
+    if (storage->whole) {
+        reel__storage *const whole = storage->whole;
+        storage->next_free = pool->spare;
+        pool->spare = storage;
+        reel__storage_release(ctx, whole);
+        return;
+    }
     int index;
     size_class(storage->bytes, &index);
     pool->memory.live_bytes -= (int64_t)storage->bytes;

@@ -171,6 +171,22 @@ reel_tensor *reel_tensor_new_view(reel_context *ctx, reel_tensor *of, int64_t of
     return &t->pub;
 }
 
+reel_tensor *reel__tensor_new_part(reel_context *ctx, reel_tensor *of, int64_t offset, int rank,
+                                   const int64_t *shape) {
+    reel_tensor *t = reel_tensor_new_view(ctx, of, offset, rank, shape);
+    if (reel_is_void(t))
+        return t;
+    reel__storage *const part = reel__storage_part(ctx, reel__inside(of)->storage, t->data);
+    if (!part) {
+        reel__error(ctx, REEL_ERROR_MEMORY, "tensor", "no memory for a part");
+        reel_tensor_free(ctx, t);
+        return ctx->void_tensor;
+    }
+    reel__storage_release(ctx, reel__inside(t)->storage);
+    reel__inside(t)->storage = part;
+    return t;
+}
+
 void reel_tensor_free(reel_context *ctx, reel_tensor *t) {
     if (!t || reel_is_void(t))
         return;
