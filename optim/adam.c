@@ -150,10 +150,10 @@ reel_status reel_optimizer_schedule(reel_optimizer *o, double lr) {
     return REEL_OK;
 }
 
-/* Read: the gradient, and once more for its norm; read and written: values, moments, EMA. */
-static double arena_bytes(const reel_optimizer *o) {
+/* Read: the gradient, and once more for its norm; read and written: values, moments, EMA; written: copies. */
+static double arena_bytes(const reel_optimizer *o, const reel_tensor *copies) {
     const double arena = reel__bytes(o->params->values);
-    return (2 + 2 * (o->ema ? 4 : 3)) * arena;
+    return (2 + 2 * (o->ema ? 4 : 3)) * arena + (copies ? reel__bytes(copies) : 0);
 }
 
 static reel_status take_step(reel_optimizer *o) {
@@ -163,6 +163,9 @@ static reel_status take_step(reel_optimizer *o) {
         return ctx->error.status;
     if (!o->scheduled)
         return reel__error(ctx, REEL_ERROR_STATE, "optimizer", "a step without a learning rate: schedule it");
+    reel_tensor *const copies = reel__parameters_copies(o->params);
+    if (reel__failed(ctx))
+        return ctx->error.status;
     const reel_tensor *gradient = reel_parameters_gradients(o->params);
     const reel_status status = clip_gradient(o, gradient);
     if (status != REEL_OK)
@@ -174,12 +177,15 @@ static reel_status take_step(reel_optimizer *o) {
         .eps = options->eps,
         .ema_rate = options->ema_rate,
     };
-    REEL_DISPATCH(ctx, adam,
-                  (ctx, &constants, o->rates, o->clip, o->params->values, gradient, o->m, o->v, o->ema));
+    REEL_DISPATCH(
+        ctx, adam,
+        (ctx, &constants, o->rates, o->clip, o->params->values, gradient, o->m, o->v, o->ema, copies));
     reel_parameters_touch(o->params);
+    if (copies)
+        reel__parameters_copied(o->params);
     reel_parameters_zero_grad(o->params);
     if (reel__profiling(ctx))
-        reel__profile_add(ctx, "optimizer", false, arena_bytes(o));
+        reel__profile_add(ctx, "optimizer", false, arena_bytes(o, copies));
     return REEL_OK;
 }
 

@@ -1,13 +1,15 @@
 /* CPU kernels over a whole arena: the Adam step, the squares of the gradient, the exchange with the EMA. */
 #ifndef REAL
 
+#include "bf16.h"
 #include "context.h"
 #include "optim_kernels.h"
 #include "scalar_atan2.h"
 
 #include <math.h>
 
-/* Elements per piece: five arrays of them stay in a core's second cache while the loops of a step pass. */
+/* Elements per piece: five arrays of them and the copy stay in a core's second cache while the loops of a
+ * step pass. */
 enum { GRAIN = 1 << 12 };
 
 typedef struct adam_job {
@@ -15,6 +17,7 @@ typedef struct adam_job {
     const double *rates;
     double gradient_scale;
     void *p, *m, *v, *ema;
+    reel_bf16 *copy;
     const void *g;
 } adam_job;
 
@@ -45,7 +48,7 @@ typedef struct exchange_job {
 
 void REEL_CPU(adam)(const reel_context *ctx, const reel__adam *step, const reel_tensor *rates,
                     const reel_tensor *clip, reel_tensor *p, const reel_tensor *g, reel_tensor *m,
-                    reel_tensor *v, reel_tensor *ema) {
+                    reel_tensor *v, reel_tensor *ema, reel_tensor *copy) {
     const double *const values = clip->data;
     if (!isfinite(values[REEL__CLIP_NORM]))
         return;
@@ -56,6 +59,7 @@ void REEL_CPU(adam)(const reel_context *ctx, const reel__adam *step, const reel_
                     .m = m->data,
                     .v = v->data,
                     .ema = ema ? ema->data : NULL,
+                    .copy = copy ? copy->data : NULL,
                     .g = g->data};
     reel__parallel_for(ctx, p->shape[0], GRAIN, p->dtype == REEL_F64 ? adam_f64 : adam_f32, &job);
 }
@@ -110,12 +114,17 @@ static void NAME(adam)(int64_t begin, int64_t end, void *arg) {
     else
         for (int64_t i = 0; i < n; i++)
             p[i] = decay * p[i] - rate * (m[i] / (MATH(sqrt)(v[i] / correction) + eps));
-    if (!job->ema)
-        return;
-    REAL *REEL_RESTRICT ema = (REAL *)job->ema + begin;
-    const REAL keep = (REAL)step->ema_rate, take = (REAL)(1 - step->ema_rate);
-    for (int64_t i = 0; i < n; i++)
-        ema[i] = keep * ema[i] + take * p[i];
+    if (job->ema) {
+        REAL *REEL_RESTRICT ema = (REAL *)job->ema + begin;
+        const REAL keep = (REAL)step->ema_rate, take = (REAL)(1 - step->ema_rate);
+        for (int64_t i = 0; i < n; i++)
+            ema[i] = keep * ema[i] + take * p[i];
+    }
+    if (job->copy) {
+        reel_bf16 *REEL_RESTRICT copy = job->copy + begin;
+        for (int64_t i = 0; i < n; i++)
+            copy[i] = reel__to_bf16((float)p[i]);
+    }
 }
 
 /* Several sums side by side fill a vector and hide the latency of the addition. */

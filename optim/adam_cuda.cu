@@ -37,17 +37,35 @@ struct adam_ema_element {
     }
 };
 
+/* A step of f32 that also writes p in bf16, whether it was taken or not. */
+template <class F> struct copying_element {
+    F step;
+    template <class... Rest> REEL_MEMBER void operator()(reel_bf16 &copy, float &p, Rest &...rest) const {
+        step(p, rest...);
+        reel__store(&copy, p);
+    }
+};
+
 void reel__cuda_adam(const reel_context *ctx, const reel__adam *step, const reel_tensor *rates,
                      const reel_tensor *clip, reel_tensor *p, const reel_tensor *g, reel_tensor *m,
-                     reel_tensor *v, reel_tensor *ema) {
+                     reel_tensor *v, reel_tensor *ema, reel_tensor *copy) {
     const adam_element f = {*step, reel__at<double>(rates), reel__at<double>(clip)};
-    REEL_BY_WIDE(
-        p->dtype, T,
-        if (ema) {
-            reel__elements<4, T, T, T, T, T>::map(ctx, adam_ema_element{f}, {p, m, v, ema, g});
-        } else {
-            reel__elements<3, T, T, T, T>::map(ctx, f, {p, m, v, g});
-        })
+    const adam_ema_element with_ema = {f};
+    if (copy && ema) {
+        reel__elements<5, reel_bf16, float, float, float, float, float>::map(
+            ctx, copying_element<adam_ema_element>{with_ema}, {copy, p, m, v, ema, g});
+    } else if (copy) {
+        reel__elements<4, reel_bf16, float, float, float, float>::map(ctx, copying_element<adam_element>{f},
+                                                                      {copy, p, m, v, g});
+    } else {
+        REEL_BY_WIDE(
+            p->dtype, T,
+            if (ema) {
+                reel__elements<4, T, T, T, T, T>::map(ctx, with_ema, {p, m, v, ema, g});
+            } else {
+                reel__elements<3, T, T, T, T>::map(ctx, f, {p, m, v, g});
+            })
+    }
 }
 
 /* ---- the norm ------------------------------------------------------------------------------------------ */

@@ -35,10 +35,12 @@ enum {
 };
 
 /* The formulas of <reel/optim.h> over flat tensors (n) of one dtype, f32 or f64, with the gradient scaled as
- * `clip` says; ema may be NULL. Nothing changes where the norm is not finite. */
+ * `clip` says; ema may be NULL. copy (n) bf16 gets the new p rounded, of f32 alone; NULL for none. Where the
+ * norm is not finite nothing changes; a GPU, whose host does not know of it, then writes copy all the same.
+ */
 REEL_KERNEL(adam, (const reel_context *ctx, const reel__adam *step, const reel_tensor *rates,
                    const reel_tensor *clip, reel_tensor *p, const reel_tensor *g, reel_tensor *m,
-                   reel_tensor *v, reel_tensor *ema))
+                   reel_tensor *v, reel_tensor *ema, reel_tensor *copy))
 
 enum { REEL__SQUARES_CHUNK = 1 << 14 };
 /* sums[i] = sum of the squares of x's i-th chunk of REEL__SQUARES_CHUNK elements; x (n) f32 or f64, sums f64.

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGNMENT = 64 }; /* a cache line, and a vector of the widest instruction set */
+/* A cache line, and a vector of the widest instruction set. The bf16 copies of f32 parameters have it too,
+ * for the algorithm of a product is chosen by alignment: a copy in the arena must be as good as one by
+ * itself. */
+enum { ALIGNMENT = 64 };
 
 reel_parameters *reel_parameters_new(reel_context *ctx, reel_dtype dtype) {
     if (dtype != REEL_F32 && dtype != REEL_F64) {
@@ -19,7 +22,7 @@ reel_parameters *reel_parameters_new(reel_context *ctx, reel_dtype dtype) {
     }
     params->ctx = ctx;
     params->dtype = dtype;
-    params->values = params->gradients = ctx->void_tensor;
+    params->values = params->gradients = params->copies = ctx->void_tensor;
     return params;
 }
 
@@ -32,7 +35,8 @@ static void drop_tensors(reel_parameters *params) {
     }
     reel_tensor_free(ctx, params->values);
     reel_tensor_free(ctx, params->gradients);
-    params->values = params->gradients = ctx->void_tensor;
+    reel_tensor_free(ctx, params->copies);
+    params->values = params->gradients = params->copies = ctx->void_tensor;
 }
 
 void reel_parameters_free(reel_parameters *params) {
@@ -138,7 +142,8 @@ reel_status reel_parameter(reel_parameters *params, reel_tensor **slot, const ch
 /* Elements that the i-th parameter takes in the arena, with the padding behind it. */
 static int64_t room_of(const reel_parameters *params, int i) {
     const reel__parameter *p = &params->list[i];
-    const int64_t unit = ALIGNMENT / (int64_t)reel_dtype_bytes(params->dtype);
+    const reel_dtype narrowest = params->dtype == REEL_F32 ? REEL_BF16 : params->dtype;
+    const int64_t unit = ALIGNMENT / (int64_t)reel_dtype_bytes(narrowest);
     return (reel__count(params->dtype, p->rank, p->shape) + unit - 1) / unit * unit;
 }
 
@@ -195,6 +200,56 @@ reel_status reel_parameters_build(reel_parameters *params) {
         *params->list[i].slot = params->named[i].tensor;
     params->built = !reel__failed(ctx);
     return ctx->error.status;
+}
+
+/* ---- bf16 copies ------------------------------------------------------------------------------------- */
+
+/* Whether parameter i's cast is its part of the copies. */
+static bool has_part(const reel_parameters *params, int i) {
+    const reel_tensor *cast = reel__inside(params->named[i].tensor)->cast;
+    return cast && reel__inside(cast)->storage->whole == reel__inside(params->copies)->storage;
+}
+
+static bool has_bf16_cast(const reel_parameters *params) {
+    for (int i = 0; i < params->count; i++) {
+        const reel_tensor *cast = reel__inside(params->named[i].tensor)->cast;
+        if (cast && cast->dtype == REEL_BF16)
+            return true;
+    }
+    return false;
+}
+
+/* Makes parameter i's part of the copies its cast, stale. One in another dtype stays: somebody uses it. */
+static void move_in(reel_parameters *params, int i) {
+    reel__tensor *p = reel__inside(params->named[i].tensor);
+    if (has_part(params, i) || (p->cast && p->cast->dtype != REEL_BF16))
+        return;
+    const int64_t offset = (const float *)p->pub.data - (const float *)params->values->data;
+    reel_tensor *part = reel__tensor_new_part(params->ctx, params->copies, offset, p->pub.rank, p->pub.shape);
+    if (reel_is_void(part))
+        return;
+    reel_tensor_free(params->ctx, p->cast);
+    p->cast = part;
+    p->cast_version = REEL__STALE;
+}
+
+reel_tensor *reel__parameters_copies(reel_parameters *params) {
+    reel_context *ctx = params->ctx;
+    if (params->dtype != REEL_F32 || reel_tape_of(ctx).nodes > 0)
+        return NULL;
+    if (reel_is_void(params->copies) && !ctx->capturing && has_bf16_cast(params))
+        params->copies = reel_tensor_new(ctx, REEL_BF16, REEL_SHAPE(params->values->shape[0]));
+    if (reel_is_void(params->copies))
+        return NULL;
+    for (int i = 0; i < params->count && !ctx->capturing && !reel__failed(ctx); i++)
+        move_in(params, i);
+    return reel__failed(ctx) ? NULL : params->copies;
+}
+
+void reel__parameters_copied(const reel_parameters *params) {
+    for (int i = 0; i < params->count; i++)
+        if (has_part(params, i))
+            reel__inside(params->named[i].tensor)->cast_version = params->named[i].tensor->version;
 }
 
 /* ---- access ------------------------------------------------------------------------------------------ */

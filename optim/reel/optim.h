@@ -51,8 +51,8 @@ static inline reel_init reel_init_truncated_normal(double std) {
 }
 
 /* An ordered list of named parameters in one arena: all values lie in one flat tensor and all gradients in
- * another, in order of declaration, each parameter aligned to 64 bytes, with zeros in between. So one kernel
- * steps them all and one write saves them all. */
+ * another, in order of declaration, with zeros in between: each parameter aligned to 64 bytes, in f32 to 128,
+ * so that its copy in bf16 is to 64. So one kernel steps them all and one write saves them all. */
 typedef struct reel_parameters reel_parameters;
 
 /* An empty list; dtype f32 or f64. NULL, with the error kept, for another dtype (DTYPE) or without memory
@@ -134,8 +134,12 @@ REEL_API void reel_optimizer_free(reel_optimizer *optimizer);
 /* One step from the gradients that backward left; a parameter that got none has gradient 0. With
  * max_grad_norm, g is first multiplied by min(1, max_grad_norm / (|g| + 1e-6)), |g| the norm over all
  * parameters, as torch.nn.utils.clip_grad_norm_ does. Afterwards the gradients are forgotten.
+ * Where a parameter in f32 has been cast to bf16, the same pass writes the bf16 copies of all, so that the
+ * next casts cost nothing; they take 2 bytes a scalar. Casts that were made before and are still on the tape
+ * may then hold the new values, unless a rule of a kept tape has saved one.
  * Errors, upon which nothing has changed: NOT_FINITE, naming the parameter, for a gradient that holds an
- * infinity or NaN; STATE while the EMA is swapped in; ARGUMENT for an lr that is negative or not finite. */
+ * infinity or NaN; STATE while the EMA is swapped in; ARGUMENT for an lr that is negative or not finite;
+ * MEMORY for the copies. */
 REEL_API reel_status reel_optimizer_step(reel_optimizer *optimizer, double lr);
 
 /* The first half of reel_optimizer_step, by the host, before a step that is replayed (reel_replay): counts
