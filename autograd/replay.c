@@ -6,20 +6,22 @@
  * What the step's host code did to owned tensors besides their values (versions, casts, gradients that are
  * there or forgotten) is kept beside the graph and done again with each replay.
  *
- * A cast is cached until its tensor changes. Before recording all of them are made stale, so that the graph
- * makes the casts that it uses and relies on none that eager work may have changed since. */
+ * A cast is cached until its tensor changes, and an optimizer's step writes fresh ones. On those that are
+ * fresh when it is recorded a graph relies: whichever of them are stale when it is launched are made before,
+ * also those that the step has no use for. The others it makes itself where it uses them. */
 #include "device.h"
 #include "tape_state.h"
 
 #include <stdlib.h>
 
-enum { EAGER_CALLS = 2, MOST_REPLAYS = 16, STALE = -1 };
+enum { EAGER_CALLS = 2, MOST_REPLAYS = 16 };
 
 /* What a step does to an owned tensor. */
 typedef struct effect {
     reel__tensor *on;
     int64_t versions; /* that it goes on by; until the end of the recording the one at its beginning */
-    bool makes_cast, cast_is_fresh;
+    bool needs_cast;  /* that is fresh when it begins */
+    bool has_cast, cast_is_fresh;    /* one that was needed or made, when it ends */
     bool had_gradient, has_gradient; /* grad_written before and after */
 } effect;
 
@@ -78,7 +80,8 @@ static reel__replay *replay_of(reel_context *ctx, reel_step_fn *step, void *arg)
 
 /* ---- what a graph does not know ------------------------------------------------------------------------ */
 
-/* Looks at the owned tensors before the step is recorded, and makes their casts stale. */
+/* Looks at the owned tensors before the step is recorded. A cast without a version then is one that the step
+ * does not touch. */
 static bool begin_effects(reel_context *ctx, reel__replay *r) {
     int count = 0;
     for (const reel__tensor *t = ctx->owned; t; t = t->next)
@@ -89,9 +92,11 @@ static bool begin_effects(reel_context *ctx, reel__replay *r) {
         return false;
     }
     for (reel__tensor *t = ctx->owned; t; t = t->next) {
-        t->cast_version = STALE;
-        r->effects[r->effect_count++] =
-            (effect){.on = t, .versions = t->pub.version, .had_gradient = t->grad_written};
+        const bool fresh = t->cast && t->cast_version == t->pub.version;
+        if (!fresh)
+            t->cast_version = REEL__STALE;
+        r->effects[r->effect_count++] = (effect){
+            .on = t, .versions = t->pub.version, .needs_cast = fresh, .had_gradient = t->grad_written};
     }
     return true;
 }
@@ -100,9 +105,20 @@ static void end_effects(reel__replay *r) {
     for (int i = 0; i < r->effect_count; i++) {
         effect *const e = &r->effects[i];
         e->versions = e->on->pub.version - e->versions;
-        e->makes_cast = e->on->cast_version != STALE;
+        e->has_cast = e->on->cast_version != REEL__STALE;
         e->cast_is_fresh = e->on->cast_version == e->on->pub.version;
         e->has_gradient = e->on->grad_written;
+    }
+}
+
+/* The tape is empty, so nobody looks at the memory of a cast. */
+static void make_needed_casts(reel_context *ctx, const reel__replay *r) {
+    for (int i = 0; i < r->effect_count; i++) {
+        reel__tensor *const t = r->effects[i].on;
+        if (!r->effects[i].needs_cast || t->cast_version == t->pub.version)
+            continue;
+        reel__copy_values(ctx, t->cast, &t->pub, false);
+        t->cast_version = t->pub.version;
     }
 }
 
@@ -110,8 +126,8 @@ static void repeat_effects(const reel__replay *r) {
     for (int i = 0; i < r->effect_count; i++) {
         const effect *const e = &r->effects[i];
         e->on->pub.version += e->versions;
-        if (e->makes_cast)
-            e->on->cast_version = e->cast_is_fresh ? e->on->pub.version : STALE;
+        if (e->has_cast)
+            e->on->cast_version = e->cast_is_fresh ? e->on->pub.version : REEL__STALE;
         e->on->grad_written = e->has_gradient;
     }
 }
@@ -121,7 +137,7 @@ static void undo_effects(reel_context *ctx, const reel__replay *r) {
     const bool same = r->address_changes == ctx->address_changes;
     int i = 0;
     for (reel__tensor *t = ctx->owned; t; t = t->next, i++) {
-        t->cast_version = STALE;
+        t->cast_version = REEL__STALE;
         t->grad_written = same && r->effects[i].had_gradient;
     }
 }
@@ -177,6 +193,7 @@ static void replay(reel_context *ctx, reel__replay *r) {
     if (r->address_changes != ctx->address_changes || !gradients_are_as_recorded(r))
         forget(ctx, r);
     if (r->graph) {
+        make_needed_casts(ctx, r);
         repeat_effects(r);
     } else if (r->eager_calls < EAGER_CALLS) {
         run_eagerly(ctx, r);

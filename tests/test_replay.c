@@ -1,5 +1,6 @@
 /* A step that a GPU, or what simulates one, replays does what it does when the host queues it, whatever
  * happens between two replays. */
+#include "context.h"
 #include "simulator.h"
 #include "tiny_training.h"
 
@@ -100,6 +101,27 @@ START_TEST(test_evaluation_and_its_average_between_replays_do_not_disturb_them) 
                                     .arg = &carry};
     ck_assert_int_eq(expect_same_training(&training),
                      1 + EAGER_CALLS + 1); /* the carry comes after the first */
+}
+END_TEST
+
+/* Every step leaves bf16 copies of the weights behind it, so that the next one, replayed or not, begins with
+ * them; and once someone writes the weights. */
+static void write_between(tiny_run *run, int step) {
+    reel_parameters *const params = reel_model_parameters(run->model);
+    for (int i = 0; i < reel_parameters_count(params); i++) {
+        const reel__tensor *const p = reel__inside(reel_parameters_at(params, i));
+        ck_assert(p->cast && p->cast->dtype == REEL_BF16 && p->cast_version == p->pub.version);
+    }
+    if (step != EAGER_CALLS + 2)
+        return;
+    reel_copy(run->ctx, reel_parameters_values(params), reel_optimizer_state_of(run->optimizer).ema);
+    reel_parameters_touch(params);
+}
+
+START_TEST(test_steps_write_the_copies_that_the_next_ones_read) {
+    const tiny_training training = {
+        .arch = "trm", .mlp_t = true, .dtype = REEL_BF16, .steps = EAGER_CALLS + 4, .between = write_between};
+    ck_assert_int_eq(expect_same_training(&training), EAGER_CALLS + 1);
 }
 END_TEST
 
@@ -278,6 +300,18 @@ START_TEST(test_a_cast_that_was_fresh_at_the_recording_is_made_anew) {
 }
 END_TEST
 
+/* What the cast holds is read, so it is not made in the graph. */
+START_TEST(test_a_cast_that_is_still_fresh_is_used_as_it_is) {
+    small s = new_small();
+    for (int call = 1; call <= EAGER_CALLS + 2; call++) {
+        expect_replay(round_step, &s);
+        ck_assert_double_eq(value_of(s.y), call > 1 ? call - 1 : 3);
+        reel__fill_values(ctx, reel__inside(s.x)->cast, call);
+    }
+    ck_assert_int_eq(s.calls, 1 + EAGER_CALLS);
+}
+END_TEST
+
 /* x += x */
 static void double_step(reel_context *c, void *arg) {
     small *const s = arg;
@@ -295,6 +329,48 @@ START_TEST(test_a_cast_between_replays_is_of_the_last) {
         reel_tape_reset(ctx);
     }
     ck_assert_int_eq(s.calls, 1 + EAGER_CALLS + 1); /* the first cast is made behind the first call */
+}
+END_TEST
+
+typedef struct trained {
+    reel_parameters *params;
+    reel_tensor *x; /* (N) f32 */
+    reel_optimizer *optimizer;
+    int calls;
+} trained;
+
+/* A step on sum(x^2). */
+static void train_step(reel_context *c, void *arg) {
+    trained *const t = arg;
+    t->calls++;
+    reel_backward(c, reel_sum(c, reel_mul(c, t->x, t->x), NULL, 0, 0));
+    reel_optimizer_apply(t->optimizer);
+}
+
+/* Nobody casts the weights before they are trained by replays. */
+START_TEST(test_copies_of_weights_that_come_late_follow_every_replay) {
+    const reel_optimizer_options how = {.beta1 = 0.9, .beta2 = 0.95};
+    trained t = {.params = reel_parameters_new(ctx, REEL_F32)};
+    reel_parameter(t.params, &t.x, "x", REEL_SHAPE(N), reel_init_constant(3));
+    ck_assert_int_eq(reel_parameters_build(t.params), REEL_OK);
+    t.optimizer = reel_optimizer_new(t.params, &how);
+    reel_tensor *const rounded = reel_tensor_new(ctx, REEL_BF16, REEL_SHAPE(N));
+    for (int call = 1; call <= 2 * EAGER_CALLS + 5; call++) {
+        ck_assert_int_eq(reel_optimizer_schedule(t.optimizer, 0.1), REEL_OK);
+        expect_replay(train_step, &t);
+        if (call < EAGER_CALLS + 2)
+            continue;
+        reel_copy(ctx, rounded, t.x);
+        const double wanted = reel_item(ctx, reel_narrow(ctx, rounded, 0, 0, 1));
+        reel_tensor *const half = reel_cast(ctx, t.x, REEL_BF16);
+        ck_assert_double_eq(reel_item(ctx, reel_narrow(ctx, half, 0, N - 1, 1)), wanted);
+        reel_tape_reset(ctx);
+        if (call > EAGER_CALLS + 2)
+            ck_assert_ptr_nonnull(reel__inside(reel__inside(t.x)->cast)->storage->whole);
+    }
+    ck_assert_int_eq(t.calls, 2 * (EAGER_CALLS + 1));
+    reel_optimizer_free(t.optimizer);
+    reel_parameters_free(t.params);
 }
 END_TEST
 
@@ -563,12 +639,15 @@ int main(void) {
     tcase_add_loop_test(training, test_replayed_training_has_the_bits_of_training_from_the_host, 0,
                         TRAININGS);
     tcase_add_test(training, test_evaluation_and_its_average_between_replays_do_not_disturb_them);
+    tcase_add_test(training, test_steps_write_the_copies_that_the_next_ones_read);
     tcase_add_test(steps, test_a_number_of_the_host_is_that_of_the_recording);
     tcase_add_test(steps, test_owned_tensors_made_between_replays_are_left_alone);
     tcase_add_test(steps, test_new_shapes_make_a_new_recording);
     tcase_add_test(steps, test_steps_alike_have_recordings_of_their_own);
     tcase_add_test(steps, test_casts_are_of_the_values_at_hand);
     tcase_add_test(steps, test_a_cast_that_was_fresh_at_the_recording_is_made_anew);
+    tcase_add_test(steps, test_a_cast_that_is_still_fresh_is_used_as_it_is);
+    tcase_add_test(steps, test_copies_of_weights_that_come_late_follow_every_replay);
     tcase_add_test(steps, test_a_cast_between_replays_is_of_the_last);
     tcase_add_test(steps, test_a_gradient_is_there_after_every_replay);
     tcase_add_test(steps, test_gradients_add_up_until_they_are_forgotten);
