@@ -15,7 +15,8 @@ need_packages $build_packages
 want_packages $speed_packages
 
 say "Building into build/"
-[ -f build/build.ninja ] || quietly meson setup build ||
+# shellcheck disable=SC2046 # one option or none
+[ -f build/build.ninja ] || quietly meson setup build $(gpu_options) ||
     die "Meson could not set up build/: see above"
 quietly ninja -C build apps/trm_train || die "The build failed: see above (and if build/ is old, remove it)"
 

@@ -1,4 +1,4 @@
-# What apps/quickstart.sh and tests/run.sh share; they source it. POSIX sh.
+# What the scripts that build share; they source it. POSIX sh.
 # shellcheck shell=sh disable=SC2034
 
 # What a build needs, and what makes it faster where it can be had: oneDNN.
@@ -74,4 +74,19 @@ want_packages() {
         apt_install $missing 2>/dev/null && return 0
     fi
     say "Going on without $missing, which would make it faster"
+}
+
+there_is_gpu() {
+    [ -e /dev/nvidia0 ] || nvidia-smi -L 2>/dev/null | grep -q '^GPU '
+}
+
+# Meson's options for this machine alone: CUDA for its GPU, where the driver says which, and none where there is no GPU.
+# Machine code for every kind takes an hour.
+gpu_options() {
+    there_is_gpu || {
+        printf '%s' -Dcuda=disabled
+        return
+    }
+    nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null |
+        sed -n '1{ s/[^0-9]//g; s/^90$/90,90a/; s/^./-Dgpu_architectures=&/p; }'
 }

@@ -21,7 +21,8 @@ build_ours() {
         need_packages $build_packages
         # shellcheck disable=SC2086
         want_packages $speed_packages
-        quietly meson setup "$build" || die "Meson could not set up $build/: see above"
+        # shellcheck disable=SC2046
+        quietly meson setup "$build" $(gpu_options) || die "Meson could not set up $build/: see above"
     fi
     quietly ninja -C "$build" benchmarks/bench_step || die "The build failed: see above"
 }

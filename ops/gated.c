@@ -48,8 +48,7 @@ reel_tensor *reel_swiglu(reel_context *ctx, reel_tensor *x, int axis) {
                        .integer = {axis});
 }
 
-/* ---- linear maps along the last axis, of `rows`, or the second to last ----------------------------------
- */
+/* ---- linear maps along the last axis (rows) or the second to last -------------------------------------- */
 
 /* y = w x for each matrix x, or y = x w^T for rows; set or added */
 static void map(reel_context *ctx, bool rows, reel_tensor w, const reel_tensor *x, reel_tensor *y,
