@@ -34,11 +34,9 @@ static const struct {
     int option;
     const char *key;
 } keys[] = {
-    {OPTION_STEPS, "arch.halt_max_steps"},
-    {OPTION_THREADS, "threads"},
-    {OPTION_DTYPE, "arch.forward_dtype"},
-    {OPTION_DEVICE, "device"},
-    {OPTION_GEMM_CHOICES, "gemm_choices"}
+    {OPTION_STEPS, "arch.halt_max_steps"}, {OPTION_THREADS, "threads"},
+    {OPTION_DTYPE, "arch.forward_dtype"},  {OPTION_DEVICE, "device"},
+    {OPTION_GEMM_CHOICES, "gemm_choices"},
 };
 
 /* It may run on another machine than it was trained on, without the files that lay there. */
