@@ -1,6 +1,6 @@
 /* Batched matrix products on the CPU: cut into tiles by shape alone, each tile computed by one thread with
- * one BLAS call per batch entry that it sums over. A sum over many entries with few tiles is also cut into
- * slices, whose sums are added up in order. */
+ * one BLAS call per batch entry that it sums over. A sum over many entries is also cut into slices, whose
+ * sums are added up in order. */
 #include "blas.h"
 #include "gemm_bf16.h"
 #include "kernels.h"
@@ -14,14 +14,15 @@ enum { LAST_M = 1, LAST_N = 2, ACCUMULATE = 4, BF16_PLANS = 8 };
 enum { PAGE = 4096 };
 
 typedef struct product {
-    reel__product whole;
+    reel__product whole; /* with turned, of c^T = b^T a^T */
+    bool turned;
     int64_t tile_m, tile_n, tiles_m, tiles_n;
     int64_t terms, slices; /* of the sum */
     char *partial;         /* the sums of all slices but the first, row-major */
     const reel_context *ctx;
     const reel__bf16_plan *plans[BF16_PLANS]; /* for bf16 alone */
-    char *scratch;
-    size_t scratch_bytes; /* per thread */
+    char *scratch;                            /* of oneDNN's for bf16, or a tile that is to be turned */
+    size_t scratch_bytes;                     /* per thread */
 } product;
 
 /* Cuts an axis into twice as many tiles, of a multiple of `unit`. */
@@ -30,22 +31,46 @@ static void halve(int64_t size, int64_t unit, int64_t *tile, int64_t *tiles) {
     *tiles = (size + *tile - 1) / *tile;
 }
 
+/* A BLAS copies both factors as it needs them, a along the rows of a^T: the wider these, the more often it
+ * leaves a page. It goes sooner along the rows of the wider factor as b, and the result, turned, is small. */
+static bool better_turned(const reel__product *p) {
+    return p->dtype == REEL_F32 && p->a_row == 1 && p->a_column > 1 && p->b_column == 1 && p->m > p->n;
+}
+
+static void turn(reel__product *p) {
+    const reel__product as_it_was = *p;
+    p->m = as_it_was.n;
+    p->n = as_it_was.m;
+    p->a = as_it_was.b;
+    p->b = as_it_was.a;
+    p->a_row = as_it_was.b_column;
+    p->a_column = as_it_was.b_row;
+    p->b_row = as_it_was.a_column;
+    p->b_column = as_it_was.a_row;
+    memcpy(p->a_batch, as_it_was.b_batch, sizeof p->a_batch);
+    memcpy(p->b_batch, as_it_was.a_batch, sizeof p->b_batch);
+    memcpy(p->a_sum, as_it_was.b_sum, sizeof p->a_sum);
+    memcpy(p->b_sum, as_it_was.a_sum, sizeof p->b_sum);
+}
+
 /* Tiles large enough for the BLAS to reach its speed, and enough of them for the threads of a large machine;
  * in powers of two where possible, since threads are. */
 static void choose_tiles(product *p) {
     const reel__product *const whole = &p->whole;
-    enum { LARGEST_M = 512, LARGEST_N = 1024, SMALLEST = 96, WANTED = 16, UNIT_N = 16 };
+    enum { LARGEST_M = 512, LARGEST_N = 1024, SMALLEST = 96, WANTED = 16, MOST_SLICES = 8, UNIT_N = 16 };
     const int64_t unit_m = whole->dtype == REEL_BF16 ? 4 : 16; /* rows that the BLAS takes at once */
     const int64_t batches = reel__volume(whole->batch_axes, whole->batch);
     p->terms = reel__volume(whole->sum_axes, whole->sum);
     p->tile_m = whole->m;
     p->tile_n = whole->n;
     p->tiles_m = p->tiles_n = p->slices = 1;
+    if (whole->batch_axes == 0 && whole->c_dtype != REEL_BF16)
+        p->slices = p->terms < MOST_SLICES ? p->terms : MOST_SLICES;
     while (p->tile_m > LARGEST_M)
         halve(whole->m, unit_m, &p->tile_m, &p->tiles_m);
     while (p->tile_n > LARGEST_N)
         halve(whole->n, UNIT_N, &p->tile_n, &p->tiles_n);
-    while (batches * p->tiles_m * p->tiles_n < WANTED) {
+    while (batches * p->tiles_m * p->tiles_n * p->slices < WANTED) {
         if (p->tile_m >= p->tile_n && p->tile_m >= 2 * SMALLEST)
             halve(whole->m, unit_m, &p->tile_m, &p->tiles_m);
         else if (p->tile_n >= 2 * SMALLEST)
@@ -53,9 +78,6 @@ static void choose_tiles(product *p) {
         else
             break;
     }
-    if (whole->batch_axes == 0 && whole->c_dtype != REEL_BF16)
-        p->slices = WANTED / (p->tiles_m * p->tiles_n);
-    p->slices = p->slices < 1 ? 1 : p->slices < p->terms ? p->slices : p->terms;
 }
 
 /* What one slice's sum takes; there are slices only where c is one matrix. */
@@ -75,8 +97,8 @@ static tile tile_of(const product *p, int64_t index) {
     const int64_t slice = index % p->slices, column = index / p->slices % p->tiles_n * p->tile_n;
     const int64_t row = index / p->slices / p->tiles_n % p->tiles_m * p->tile_m;
     const int64_t batch = index / p->slices / p->tiles_n / p->tiles_m;
-    const int64_t c_at =
-        row * whole->c_row + column + reel__offset(batch, whole->batch_axes, whole->batch, whole->c_batch);
+    const int64_t c_at = (p->turned ? column * whole->c_row + row : row * whole->c_row + column) +
+                         reel__offset(batch, whole->batch_axes, whole->batch, whole->c_batch);
     return (tile){
         .m = whole->m - row < p->tile_m ? whole->m - row : p->tile_m,
         .n = whole->n - column < p->tile_n ? whole->n - column : p->tile_n,
@@ -90,8 +112,24 @@ static tile tile_of(const product *p, int64_t index) {
     };
 }
 
+/* c = from^T or c += from^T: `from` is m x n and row-major, the rows of c are c_row apart */
+static void store_turned(int64_t m, int64_t n, const float *REEL_RESTRICT from, float *REEL_RESTRICT c,
+                         int64_t c_row, bool accumulate) {
+    enum { LINE = 16 }; /* of each row, so that as many rows of c stay in the nearest cache */
+    for (int64_t first = 0; first < n; first += LINE) {
+        const int64_t end = n - first < LINE ? n : first + LINE;
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = first; j < end; j++)
+                c[j * c_row + i] = from[i * n + j] + (accumulate ? c[j * c_row + i] : 0);
+    }
+}
+
 static void compute_tile(const product *p, const tile *t) {
     const reel__product *const whole = &p->whole;
+    char *const scratch = p->scratch + (size_t)reel__thread_index() * p->scratch_bytes;
+    void *const c = p->turned ? scratch : t->c;
+    const int64_t c_row = p->turned ? t->n : whole->c_row;
+    const bool to_sum = t->accumulate && !p->turned;
     const int64_t element = (int64_t)reel_dtype_bytes(whole->dtype);
     const int place = (t->m < p->tile_m ? LAST_M : 0) | (t->n < p->tile_n ? LAST_N : 0);
     for (int64_t term = t->first; term < t->end; term++) {
@@ -99,16 +137,17 @@ static void compute_tile(const product *p, const tile *t) {
         const int64_t b_term = t->b + reel__offset(term, whole->sum_axes, whole->sum, whole->b_sum);
         const reel__matrix a = {whole->a + element * a_term, whole->a_row, whole->a_column};
         const reel__matrix b = {whole->b + element * b_term, whole->b_row, whole->b_column};
-        const bool accumulate = t->accumulate || term > t->first;
-        void *const c = t->c;
+        const bool accumulate = to_sum || term > t->first;
         if (whole->dtype == REEL_F64)
-            reel__gemm_f64(t->m, t->n, whole->k, 1, a, b, c, whole->c_row, accumulate);
+            reel__gemm_f64(t->m, t->n, whole->k, 1, a, b, c, c_row, accumulate);
         else if (whole->dtype == REEL_BF16)
             reel__gemm_bf16(p->ctx, p->plans[place | (accumulate ? ACCUMULATE : 0)], a.data, b.data, c,
-                            p->scratch + (size_t)reel__thread_index() * p->scratch_bytes);
+                            scratch);
         else
-            reel__gemm_f32(t->m, t->n, whole->k, 1, a, b, c, whole->c_row, accumulate);
+            reel__gemm_f32(t->m, t->n, whole->k, 1, a, b, c, c_row, accumulate);
     }
+    if (p->turned)
+        store_turned(t->m, t->n, c, (float *)(void *)t->c, whole->c_row, t->accumulate);
 }
 
 static void compute_tiles(int64_t begin, int64_t end, void *arg) {
@@ -136,7 +175,12 @@ static void add_slices(int64_t begin, int64_t end, void *arg) {
 static product plan(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, const reel_tensor *c,
                     bool accumulate) {
     product p = {.whole = reel__product_of(a, b, c, accumulate), .ctx = ctx};
+    p.turned = better_turned(&p.whole);
+    if (p.turned)
+        turn(&p.whole);
     choose_tiles(&p);
+    if (p.turned)
+        p.scratch_bytes = (size_t)(p.tile_m * p.tile_n) * sizeof(float);
     return p;
 }
 
@@ -144,21 +188,23 @@ static void run(reel_context *ctx, product *p) {
     enum { ELEMENTS = 1 << 12 };
     const int64_t tiles =
         reel__volume(p->whole.batch_axes, p->whole.batch) * p->tiles_m * p->tiles_n * p->slices;
-    reel__storage *partial = NULL;
-    if (p->slices > 1) {
-        const size_t bytes = (size_t)((p->slices - 1) * slice_bytes(p));
-        partial = reel__storage_new(ctx, bytes);
-        if (!partial) {
-            reel__no_memory(ctx, NULL, bytes, "partial sums");
-            return;
-        }
-        p->partial = partial->data;
+    p->scratch_bytes = (p->scratch_bytes + PAGE - 1) / PAGE * PAGE; /* threads share no cache line */
+    const size_t partial = (size_t)((p->slices - 1) * slice_bytes(p));
+    const size_t bytes = partial + p->scratch_bytes * (size_t)ctx->threads;
+    reel__storage *storage = bytes ? reel__storage_new(ctx, bytes) : NULL;
+    if (bytes && !storage) {
+        reel__no_memory(ctx, NULL, bytes, "partial sums and the scratch of %d threads", ctx->threads);
+        return;
+    }
+    if (storage) {
+        p->scratch = storage->data;
+        p->partial = p->scratch + p->scratch_bytes * (size_t)ctx->threads;
     }
     reel__parallel_for(ctx, tiles, 1, compute_tiles, p);
-    if (!partial)
-        return;
-    reel__parallel_for(ctx, p->whole.m * p->whole.n, ELEMENTS, add_slices, p);
-    reel__storage_release(ctx, partial);
+    if (p->slices > 1)
+        reel__parallel_for(ctx, p->whole.m * p->whole.n, ELEMENTS, add_slices, p);
+    if (storage)
+        reel__storage_release(ctx, storage);
 }
 
 static void multiply(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
@@ -217,8 +263,8 @@ static void multiply_by_f32(reel_context *ctx, const reel_tensor *a, const reel_
 
 /* ---- bf16 ---------------------------------------------------------------------------------------------- */
 
-/* Finds the plans of all tiles and scratch memory for the threads; NULL with the error kept. */
-static reel__storage *prepare_bf16(reel_context *ctx, product *p) {
+/* Finds the plans of all tiles and what they need of scratch memory; false with the error kept. */
+static bool prepare_bf16(reel_context *ctx, product *p) {
     const reel__product *const whole = &p->whole;
     reel__bf16_shape shapes[BF16_PLANS], shape = {.k = whole->k, .c_row = whole->c_row};
     const reel__bf16_plan *plans[BF16_PLANS];
@@ -238,20 +284,13 @@ static reel__storage *prepare_bf16(reel_context *ctx, product *p) {
         index[count++] = i;
     }
     if (!reel__bf16_plans(ctx, "matmul", count, shapes, plans))
-        return NULL;
+        return false;
     for (int i = 0; i < count; i++) {
         const size_t bytes = reel__bf16_scratch(plans[i]);
         p->plans[index[i]] = plans[i];
         p->scratch_bytes = bytes > p->scratch_bytes ? bytes : p->scratch_bytes;
     }
-    p->scratch_bytes = (p->scratch_bytes + PAGE - 1) / PAGE * PAGE; /* threads share no cache line */
-    const size_t bytes = p->scratch_bytes * (size_t)ctx->threads;
-    reel__storage *scratch = reel__storage_new(ctx, bytes);
-    if (!scratch)
-        reel__no_memory(ctx, NULL, bytes, "the scratch of %d threads", ctx->threads);
-    else
-        p->scratch = scratch->data;
-    return scratch;
+    return true;
 }
 
 /* A sum over batch entries is kept in c between them, and bf16 would round it each time. */
@@ -262,11 +301,8 @@ static void multiply_bf16(reel_context *ctx, const reel_tensor *a, const reel_te
         multiply_by_f32(ctx, a, b, c, accumulate);
         return;
     }
-    reel__storage *scratch = prepare_bf16(ctx, &p);
-    if (!scratch)
-        return;
-    run(ctx, &p);
-    reel__storage_release(ctx, scratch);
+    if (prepare_bf16(ctx, &p))
+        run(ctx, &p);
 }
 
 void REEL_CPU(matmul)(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
