@@ -75,6 +75,20 @@ static reel_tensor *heads_inside(reel_context *ctx, const reel_tensor *x) {
     return reel__view(ctx, joined, 4, x->shape, (const int64_t[]){T * H * d, d, H * d, 1}, 0);
 }
 
+/* v as the rule keeps it. A model cuts q, k and v out of one result and may turn q and k: what is then kept
+ * of it for the sake of v alone is v, in a copy. */
+static reel_tensor *kept(reel_context *ctx, reel_tensor *q, reel_tensor *k, reel_tensor *v) {
+    const reel__storage *whole = reel__inside(v)->storage;
+    const size_t bytes = (size_t)reel_elements(v) * reel_dtype_bytes(v->dtype);
+    if (whole->bytes < 2 * bytes || !reel__records(ctx, (reel_tensor *[]){q, k, v}, 3) ||
+        whole == reel__inside(q)->storage || whole == reel__inside(k)->storage)
+        return v;
+    reel_tensor *copy = heads_inside(ctx, v);
+    if (!reel__failed(ctx))
+        reel__copy_values(ctx, copy, v, false);
+    return copy;
+}
+
 reel_tensor *reel_scaled_dot_product_attention(reel_context *ctx, reel_tensor *q, reel_tensor *k,
                                                reel_tensor *v, reel_tensor *mask, unsigned flags) {
     if (!check_attention(ctx, q, k, v, mask) || !reel__blas_prepare(ctx, "scaled_dot_product_attention"))
@@ -92,6 +106,6 @@ reel_tensor *reel_scaled_dot_product_attention(reel_context *ctx, reel_tensor *q
     reel__profile_flop(ctx, FORWARD_PRODUCTS * product_flop(q, k));
     REEL_DISPATCH(ctx, attention, (ctx, q, k, v, mask, causal, scale, y, log_sum));
     return REEL_RECORD(ctx, y, .op = "scaled_dot_product_attention", .backward = attention_backward,
-                       .inputs = {q, k, v}, .saved = {q, k, v, mask, y, log_sum}, .number = {[SCALE] = scale},
-                       .integer = {[CAUSAL] = causal});
+                       .inputs = {q, k, v}, .saved = {q, k, kept(ctx, q, k, v), mask, y, log_sum},
+                       .number = {[SCALE] = scale}, .integer = {[CAUSAL] = causal});
 }
