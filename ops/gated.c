@@ -179,51 +179,77 @@ static int64_t part_of(const reel_context *ctx, const reel_tensor *x, const reel
     return size < outer ? size : outer;
 }
 
-/* With g = up x and h = swiglu(g), made again:  dh = down^T dy, dg as of swiglu,
- * dx += up^T dg, dup += dg x^T, ddown += dy h^T; part by part. h takes the place of dh and dg that of g. */
+enum { SAVED_X, SAVED_UP, SAVED_DOWN, SAVED_GATE_UP /* NULL where it is made again */ };
+
+/* Gradients as of linear or matmul, then swiglu_linear, part by part: with g = up x and h = swiglu(g)
+ * dh = down^T dy, dg as of swiglu, dx += up^T dg, dup += dg x^T, ddown += dy h^T. h is made again in the
+ * place of dh, and g, where it was not kept, in that of dg. */
 static void gated_mlp_backward(reel_context *ctx, const reel_node *node) {
-    const reel_tensor *up = node->saved[1], *down = node->saved[2];
+    const reel_tensor *up = node->saved[SAVED_UP], *down = node->saved[SAVED_DOWN];
+    const reel_tensor *gate_up = node->saved[SAVED_GATE_UP];
     const int axis = (int)node->integer[0];
-    const bool rows = axis == node->saved[0]->rank - 1;
-    const reel_tensor x = around_axis(node->saved[0], axis);
+    const bool rows = axis == node->saved[SAVED_X]->rank - 1;
+    const reel_tensor x = around_axis(node->saved[SAVED_X], axis);
     const reel_tensor dy = around_axis(reel__row_major(ctx, node->grad), axis);
     const reel__gradient to_x = reel__wide_gradient_of(ctx, node, 0);
     const reel__gradient to_up = reel__wide_gradient_of(ctx, node, 1);
     const reel__gradient to_down = reel__wide_gradient_of(ctx, node, 2);
-    const int64_t size = part_of(ctx, &x, up);
-    const reel_tensor *const all_g =
+    const reel_tensor kept = gate_up ? around_axis(gate_up, axis) : (reel_tensor){0};
+    const int64_t size = gate_up && ctx->device ? x.shape[0] : part_of(ctx, &x, up);
+    const reel_tensor *const all_dg =
         reel__result(ctx, x.dtype, x.rank, (int64_t[]){size, up->shape[0], x.shape[2]});
     const reel_tensor *const all_h =
         reel__result(ctx, x.dtype, x.rank, (int64_t[]){size, down->shape[1], x.shape[2]});
     for (int64_t first = 0, n; first < x.shape[0] && !reel__failed(ctx); first += n) {
         n = x.shape[0] - first < size ? x.shape[0] - first : size;
         const reel_tensor x_part = reel__part(&x, 0, first, n), dy_part = reel__part(&dy, 0, first, n);
-        reel_tensor g = reel__part(all_g, 0, 0, n), h = reel__part(all_h, 0, 0, n);
-        map(ctx, rows, *up, &x_part, &g, false);
+        reel_tensor dg = reel__part(all_dg, 0, 0, n), h = reel__part(all_h, 0, 0, n);
+        const reel_tensor g = gate_up ? reel__part(&kept, 0, first, n) : dg;
+        if (!gate_up)
+            map(ctx, rows, *up, &x_part, &dg, false);
         map(ctx, rows, reel__transposed(*down), &dy_part, &h, false);
-        REEL_DISPATCH(ctx, swiglu_again_backward, (ctx, &g, 1, &h, &g, 0));
+        REEL_DISPATCH(ctx, swiglu_again_backward, (ctx, &g, 1, &h, &dg, 0));
         if (to_x.to) {
             const reel_tensor dx = around_axis(to_x.to, axis);
             reel_tensor dx_part = reel__part(&dx, 0, first, n);
-            map(ctx, rows, reel__transposed(*up), &g, &dx_part, to_x.accumulate);
+            map(ctx, rows, reel__transposed(*up), &dg, &dx_part, to_x.accumulate);
         }
         if (to_up.to)
-            map_slope(ctx, rows, &g, &x_part, to_up.to, to_up.accumulate || first > 0);
+            map_slope(ctx, rows, &dg, &x_part, to_up.to, to_up.accumulate || first > 0);
         if (to_down.to)
             map_slope(ctx, rows, &dy_part, &h, to_down.to, to_down.accumulate || first > 0);
     }
 }
 
-/* Gradients as of linear or matmul, then swiglu_linear. */
-static reel_tensor *gated_mlp_in_two(reel_context *ctx, reel_tensor *x, reel_tensor *up, reel_tensor *down,
-                                     int axis) {
-    reel_tensor *gate_up = axis == x->rank - 1 ? reel_linear(ctx, x, up, NULL) : reel_matmul(ctx, up, x);
-    return reel_swiglu_linear(ctx, gate_up, down, axis);
+/* Sets y, with all that lies between the products in memory; returns up x. */
+static reel_tensor *gated_mlp_in_steps(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
+                                       const reel_tensor *down, int axis, reel_tensor *y) {
+    const bool rows = axis == x->rank - 1;
+    int64_t shape[REEL_MAX_RANK];
+    memcpy(shape, x->shape, sizeof shape);
+    shape[axis] = up->shape[0];
+    reel_tensor *gate_up = reel__result(ctx, x->dtype, x->rank, shape);
+    if (reel__failed(ctx))
+        return gate_up;
+    map(ctx, rows, *up, x, gate_up, false);
+    reel_tensor *h = gated(ctx, gate_up, axis);
+    if (!reel__failed(ctx))
+        map(ctx, rows, *down, h, y, false);
+    reel__drop(ctx, h);
+    return gate_up;
+}
+
+/* Sets y, a block at a time. */
+static void gated_mlp_in_blocks(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
+                                const reel_tensor *down, int axis, reel_tensor *y) {
+    const double inner = (double)reel_elements(x) / (double)x->shape[axis] * (double)down->shape[1];
+    reel__profile_flop(ctx, 2 * inner * (double)(2 * x->shape[axis] + down->shape[0]));
+    REEL_DISPATCH(ctx, gated_mlp, (ctx, x, up, down, axis, y));
 }
 
 /* What lies between the products is kept for the gradient where up's would take more than this many
  * multiplications for each of its elements: then it is read sooner than made again. */
-enum { MOST_MADE_AGAIN = 128 };
+enum { MOST_MADE_AGAIN = 100 };
 
 reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, reel_tensor *down, int axis) {
     const char *const op = "gated_mlp";
@@ -232,23 +258,30 @@ reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, 
     axis = reel__check_axis(ctx, op, x, axis);
     if (axis < 0 || !check_gated_mlp(ctx, op, x, up, down, axis))
         return ctx->void_tensor;
-    const bool empty = reel_elements(x) == 0 || reel_elements(up) == 0 || reel_elements(down) == 0;
-    const bool fused = ctx->device || x->dtype != REEL_BF16 || reel__bf16_ready(ctx);
-    const bool keeps =
-        x->shape[axis] > MOST_MADE_AGAIN && reel__records(ctx, (reel_tensor *[]){x, up, down}, 3);
-    if (!fused || empty || keeps)
-        return gated_mlp_in_two(ctx, x, up, down, axis);
+    if (reel_elements(x) == 0 || reel_elements(up) == 0 || reel_elements(down) == 0) {
+        reel_tensor *gate_up = axis == x->rank - 1 ? reel_linear(ctx, x, up, NULL) : reel_matmul(ctx, up, x);
+        return reel_swiglu_linear(ctx, gate_up, down, axis);
+    }
     if (!reel__blas_prepare(ctx, op))
         return ctx->void_tensor;
+    const bool fused = ctx->device || x->dtype != REEL_BF16 || reel__bf16_ready(ctx);
+    const bool keeps =
+        (x->shape[axis] > MOST_MADE_AGAIN || !fused) && reel__records(ctx, (reel_tensor *[]){x, up, down}, 3);
     int64_t shape[REEL_MAX_RANK];
     memcpy(shape, x->shape, sizeof shape);
     shape[axis] = down->shape[0];
     reel_tensor *const rows = reel__row_major(ctx, x), *const up_rows = reel__row_major(ctx, up);
     reel_tensor *const down_rows = reel__row_major(ctx, down);
     reel_tensor *y = reel__result(ctx, x->dtype, x->rank, shape);
-    const double inner = (double)reel_elements(x) / (double)x->shape[axis] * (double)down->shape[1];
-    reel__profile_flop(ctx, 2 * inner * (double)(2 * x->shape[axis] + down->shape[0]));
-    REEL_DISPATCH(ctx, gated_mlp, (ctx, rows, up_rows, down_rows, axis, y));
+    if (reel__failed(ctx))
+        return ctx->void_tensor;
+    reel_tensor *gate_up = NULL;
+    if (keeps || !fused)
+        gate_up = gated_mlp_in_steps(ctx, rows, up_rows, down_rows, axis, y);
+    else
+        gated_mlp_in_blocks(ctx, rows, up_rows, down_rows, axis, y);
+    if (gate_up && !keeps)
+        reel__drop(ctx, gate_up);
     return REEL_RECORD(ctx, y, .op = op, .backward = gated_mlp_backward, .inputs = {x, up, down},
-                       .saved = {rows, up_rows, down_rows}, .integer = {axis});
+                       .saved = {rows, up_rows, down_rows, keeps ? gate_up : NULL}, .integer = {axis});
 }

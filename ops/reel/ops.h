@@ -167,9 +167,9 @@ REEL_API reel_tensor *reel_swiglu_linear(reel_context *ctx, reel_tensor *x, reel
 
 /* A whole gated MLP over the last or the second to last axis of x: y = down swiglu(up x), up [2 inner, in],
  * down [out, inner]; y has out in the place of in. Nothing of the size of inner is kept without gradient, nor
- * where `in` is at most 128, as along the tokens of a puzzle: the gradient then makes it again, some examples
- * at a time. bf16 on a CPU without products of it keeps all. Shazeer 2020, equation 6; Chen et al. 2016,
- * arXiv 1604.06174. */
+ * where `in` is at most 100, as along the tokens of a puzzle: the gradient then makes it again, some examples
+ * at a time. Else up x is kept, and so for bf16 on a CPU without products of it. Shazeer 2020, equation 6;
+ * Chen et al. 2016, arXiv 1604.06174. */
 REEL_API reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, reel_tensor *down,
                                      int axis);
 /* Rotary embedding, halves convention: x (..., T, H, d), cosine and sine (T, d) in f32 or f64, without
