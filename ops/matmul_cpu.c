@@ -112,16 +112,22 @@ static tile tile_of(const product *p, int64_t index) {
     };
 }
 
-/* c = from^T or c += from^T: `from` is m x n and row-major, the rows of c are c_row apart */
+/* c = from^T or c += from^T: `from` is m x n and row-major, the rows of c are c_row apart. Whole lines of c
+ * at a time. */
 static void store_turned(int64_t m, int64_t n, const float *REEL_RESTRICT from, float *REEL_RESTRICT c,
                          int64_t c_row, bool accumulate) {
-    enum { LINE = 16 }; /* of each row, so that as many rows of c stay in the nearest cache */
-    for (int64_t first = 0; first < n; first += LINE) {
-        const int64_t end = n - first < LINE ? n : first + LINE;
-        for (int64_t i = 0; i < m; i++)
-            for (int64_t j = first; j < end; j++)
-                c[j * c_row + i] = from[i * n + j] + (accumulate ? c[j * c_row + i] : 0);
-    }
+    enum { LINE = 16 };
+    int64_t first = 0;
+    for (; first + LINE <= m; first += LINE)
+        for (int64_t j = 0; j < n; j++) {
+            const float *column = from + first * n + j;
+            float *to = c + j * c_row + first;
+            for (int i = 0; i < LINE; i++)
+                to[i] = column[i * n] + (accumulate ? to[i] : 0);
+        }
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = first; i < m; i++)
+            c[j * c_row + i] = from[i * n + j] + (accumulate ? c[j * c_row + i] : 0);
 }
 
 static void compute_tile(const product *p, const tile *t) {
