@@ -22,23 +22,26 @@ static double product_flop(const reel_tensor *q, const reel_tensor *k) {
     return 2 * (double)reel_elements(q) * (double)k->shape[2];
 }
 
+/* A tensor of x's shape (B, H, T, d) whose memory is laid out as (B, T, H, d). */
+static reel_tensor *heads_inside(reel_context *ctx, const reel_tensor *x) {
+    const int64_t B = x->shape[0], H = x->shape[1], T = x->shape[2], d = x->shape[3];
+    reel_tensor *joined = reel__result(ctx, x->dtype, REEL_SHAPE(B, T, H, d));
+    return reel__view(ctx, joined, 4, x->shape, (const int64_t[]){T * H * d, d, H * d, 1}, 0);
+}
+
 static void attention_backward(reel_context *ctx, const reel_node *node) {
     const reel_tensor *q = node->saved[0], *k = node->saved[1], *v = node->saved[2], *mask = node->saved[3];
     const reel_tensor *y = node->saved[4], *log_sum = node->saved[5];
-    reel__gradient gradient[3];
-    reel_tensor *written[3]; /* where the kernel writes: the gradient itself, or a value to be added to it */
-    for (int i = 0; i < 3; i++) {
-        gradient[i] = reel__gradient_of(ctx, node, i);
-        const bool add = gradient[i].to && gradient[i].accumulate;
-        written[i] = add ? reel__result_like(ctx, gradient[i].to) : gradient[i].to;
-    }
+    reel_tensor *dx[3]; /* of q, k and v */
+    for (int i = 0; i < 3; i++)
+        dx[i] = reel__wants_gradient(node, i) ? heads_inside(ctx, node->saved[i]) : NULL;
     reel__profile_flop(ctx, BACKWARD_PRODUCTS * product_flop(q, k));
     REEL_DISPATCH(ctx, attention_backward,
                   (ctx, q, k, v, mask, (int)node->integer[CAUSAL], node->number[SCALE], y, log_sum,
-                   node->grad, written[0], written[1], written[2]));
-    for (int i = 0; i < 3 && !reel__failed(ctx); i++)
-        if (written[i] != gradient[i].to)
-            reel__copy_values(ctx, gradient[i].to, written[i], true);
+                   node->grad, dx[0], dx[1], dx[2]));
+    for (int i = 0; i < 3; i++)
+        if (dx[i])
+            reel__pass_gradient(ctx, node, i, dx[i]);
 }
 
 static bool check_attention(reel_context *ctx, reel_tensor *q, reel_tensor *k, reel_tensor *v,
@@ -68,11 +71,14 @@ static bool check_attention(reel_context *ctx, reel_tensor *q, reel_tensor *k, r
     return fits;
 }
 
-/* A tensor of x's shape (B, H, T, d) whose memory is laid out as (B, T, H, d). */
-static reel_tensor *heads_inside(reel_context *ctx, const reel_tensor *x) {
-    const int64_t B = x->shape[0], H = x->shape[1], T = x->shape[2], d = x->shape[3];
-    reel_tensor *joined = reel__result(ctx, x->dtype, REEL_SHAPE(B, T, H, d));
-    return reel__view(ctx, joined, 4, x->shape, (const int64_t[]){T * H * d, d, H * d, 1}, 0);
+/* x (B, H, T, d) as (B, T, H, d), in which order it most often lies in memory. */
+static reel_tensor tokens_first(reel_tensor x) {
+    const int64_t H = x.shape[1], next_head = x.stride[1];
+    x.shape[1] = x.shape[2];
+    x.stride[1] = x.stride[2];
+    x.shape[2] = H;
+    x.stride[2] = next_head;
+    return x;
 }
 
 /* v as the rule keeps it. A model cuts q, k and v out of one result and may turn q and k: what is then kept
@@ -83,9 +89,10 @@ static reel_tensor *kept(reel_context *ctx, reel_tensor *q, reel_tensor *k, reel
     if (whole->bytes < 2 * bytes || !reel__records(ctx, (reel_tensor *[]){q, k, v}, 3) ||
         whole == reel__inside(q)->storage || whole == reel__inside(k)->storage)
         return v;
-    reel_tensor *copy = heads_inside(ctx, v);
+    reel_tensor *copy = heads_inside(ctx, v), to = tokens_first(*copy);
+    const reel_tensor from = tokens_first(*v);
     if (!reel__failed(ctx))
-        reel__copy_values(ctx, copy, v, false);
+        reel__copy_values(ctx, &to, &from, false);
     return copy;
 }
 

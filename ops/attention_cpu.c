@@ -200,12 +200,15 @@ static void NAME(pack)(const attention *a, const reel_tensor *x, int64_t b, int6
     const int64_t rows = x->shape[2], d = x->shape[3], row = x->stride[2], column = x->stride[3];
     const STORED *from = (const STORED *)(const void *)head_of(x, b, h);
     for (int64_t i = 0; i < rows; i++, from += row, to += a->d_row) {
-        if (column == 1)
-            for (int64_t j = 0; j < d; j++)
-                to[j] = LOAD(from + j);
-        else
-            for (int64_t j = 0; j < d; j++)
-                to[j] = LOAD(from + j * column);
+#ifdef LOAD_VECTOR
+        if (column == 1) {
+            for (int64_t j = 0; j < a->d_row; j += REEL__LANES)
+                reel__v_store_f32(to + j, j < d ? LOAD_VECTOR(from + j, d - j) : reel__v_set(0), REEL__LANES);
+            continue;
+        }
+#endif
+        for (int64_t j = 0; j < d; j++)
+            to[j] = LOAD(from + j * column);
         for (int64_t j = d; j < a->d_row; j++)
             to[j] = 0;
     }
@@ -229,13 +232,17 @@ static void NAME(unpack)(const attention *a, const REAL *REEL_RESTRICT from, con
                          int64_t h, int64_t first, int64_t rows) {
     const int64_t row = x->stride[2], column = x->stride[3];
     STORED *to = (STORED *)(void *)head_of(x, b, h) + first * row;
-    for (int64_t i = 0; i < rows; i++, from += a->d_row, to += row)
-        if (column == 1)
-            for (int64_t j = 0; j < a->d; j++)
-                STORE(to + j, from[j]);
-        else
-            for (int64_t j = 0; j < a->d; j++)
-                STORE(to + j * column, from[j]);
+    for (int64_t i = 0; i < rows; i++, from += a->d_row, to += row) {
+#ifdef LOAD_VECTOR
+        if (column == 1) {
+            for (int64_t j = 0; j < a->d; j += REEL__LANES)
+                STORE_VECTOR(to + j, reel__v_load_f32(from + j, REEL__LANES), a->d - j);
+            continue;
+        }
+#endif
+        for (int64_t j = 0; j < a->d; j++)
+            STORE(to + j * column, from[j]);
+    }
 }
 
 /* ---- scores -------------------------------------------------------------------------------------------- */
