@@ -193,7 +193,7 @@ same_end "killed between state and weights"
 
 # ---- an evaluation that is interrupted is no result, and is made up for
 
-long='data_paths_test=[sudoku:6:3000] data_paths=[sudoku:6:20] max_steps=15'
+long='data_paths_test=[sudoku:6:400] data_paths=[sudoku:6:20] max_steps=15'
 # shellcheck disable=SC2086 # several arguments
 whole $long
 # shellcheck disable=SC2086
