@@ -59,16 +59,20 @@ typedef struct gated_mlp {
     size_t between_bytes, scratch_bytes;
 } gated_mlp;
 
-/* Even blocks: the larger, the less often a product copies its weights; the smaller, the more stays in a
- * core's own cache. */
+/* Even blocks. Where a core's own cache holds the weights, so does it what lies between the products of a
+ * block; else this takes as much as they do, for each product of a block copies them. */
 static void choose_blocks(gated_mlp *g) {
-    enum { CACHED_BYTES = 1280 << 10, LEAST = 96, MOST = 512 };
-    const int64_t row_bytes = 2 * g->inner * (int64_t)reel_dtype_bytes(g->dtype);
-    int64_t wanted = CACHED_BYTES / row_bytes;
-    wanted = wanted < LEAST ? LEAST : wanted > MOST ? MOST : wanted;
-    g->blocks = (g->size + wanted - 1) / wanted;
+    enum { CACHED_BYTES = 1280 << 10, MOST_CACHED = 512 };
+    const int64_t element = (int64_t)reel_dtype_bytes(g->dtype), row_bytes = 2 * g->inner * element;
+    const int64_t weight_bytes = (2 * g->in + g->out) * g->inner * element;
+    const int64_t cached = CACHED_BYTES / 2 / row_bytes;
+    int64_t wanted = cached < 1 ? 1 : cached < MOST_CACHED ? cached : MOST_CACHED;
+    if (weight_bytes > CACHED_BYTES)
+        wanted = weight_bytes / row_bytes;
+    g->blocks = (g->size + wanted / 2) / wanted;
     if (g->blocks > 2)
-        g->blocks = (g->blocks + 3) / 4 * 4; /* so that 2 and 4 threads have equal shares */
+        g->blocks = (g->blocks + 2) / 4 * 4; /* so that 2 and 4 threads have equal shares */
+    g->blocks = g->blocks > 0 ? g->blocks : 1;
     const int64_t unit = 4;
     g->block = ((g->size + g->blocks - 1) / g->blocks + unit - 1) / unit * unit;
     g->block = g->block < g->size ? g->block : g->size;
