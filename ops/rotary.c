@@ -9,8 +9,10 @@ static reel_tensor *with_whole_heads(reel_context *ctx, reel_tensor *x) {
 }
 
 /* y = R x with R linear, so dx += dy cos - rotate_half(dy sin), which is R^T dy. Of the halves (a, b) of a
- * head and the tables' (c, c'), (s, s'): y_a = a c - b s          da += dy_a c + dy_b s' y_b = b c' + a s' db
- * += dy_b c' - dy_a s */
+ * head and (c, c'), (s, s') of the tables:
+ *
+ *     y_a = a c - b s,     da += dy_a c + dy_b s'
+ *     y_b = b c' + a s',   db += dy_b c' - dy_a s */
 static void rotary_backward(reel_context *ctx, const reel_node *node) {
     const reel__gradient dx = reel__gradient_of(ctx, node, 0);
     const reel_tensor *dy = with_whole_heads(ctx, node->grad);
