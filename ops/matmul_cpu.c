@@ -32,9 +32,12 @@ static void halve(int64_t size, int64_t unit, int64_t *tile, int64_t *tiles) {
 }
 
 /* A BLAS copies both factors as it needs them, a along the rows of a^T: the wider these, the more often it
- * leaves a page. It goes sooner along the rows of the wider factor as b, and the result, turned, is small. */
+ * leaves a page. It goes sooner along the rows of the wider factor as b, where the sum is long enough to pay
+ * for turning the result. */
 static bool better_turned(const reel__product *p) {
-    return p->dtype == REEL_F32 && p->a_row == 1 && p->a_column > 1 && p->b_column == 1 && p->m > p->n;
+    enum { LEAST_K = 96 };
+    return p->dtype == REEL_F32 && p->a_row == 1 && p->a_column > 1 && p->b_column == 1 && p->m > p->n &&
+           p->k >= LEAST_K;
 }
 
 static void turn(reel__product *p) {
