@@ -316,6 +316,7 @@ static reel_tensor *embed(reel_context *ctx, const reel_model *m, reel_tensor *i
     const reel_model_config *c = &m->config;
     const int64_t B = inputs->shape[0], P = m->puzzle_tokens, D = c->hidden_size;
     const double keep_variance = 0.707106781; /* 1 / sqrt(2), in the digits of the published code */
+    const reel_scope scope = reel_scope_begin(ctx, 0);
     reel_tensor *table = reel_cast(ctx, m->embed_tokens, c->forward_dtype);
     reel_tensor *x = reel_embedding(ctx, table, inputs, 1); /* (B, S, D) */
     if (P > 0) {
@@ -328,7 +329,9 @@ static reel_tensor *embed(reel_context *ctx, const reel_model *m, reel_tensor *i
         reel_tensor *positions = reel_cast(ctx, m->embed_pos, c->forward_dtype);
         x = reel_scale(ctx, reel_add(ctx, x, positions), keep_variance);
     }
-    return reel_scale(ctx, x, sqrt((double)D));
+    x = reel_scale(ctx, x, sqrt((double)D));
+    reel_scope_end(ctx, scope, &x, 1);
+    return x;
 }
 
 reel_tensor *reel_model_decode(reel_context *ctx, const reel_model *m, reel_tensor *latent) {

@@ -126,6 +126,7 @@ reel_tensor *reel_attention_apply(reel_context *ctx, const reel_attention_layer 
                                   const reel_rotary_table *rotary, reel_tensor *x) {
     enum { HEADS = 2 /* axis of (B, T, H, d) */ };
     const int64_t B = x->shape[0], T = x->shape[1], H = layer->heads, d = layer->head_size;
+    const reel_scope scope = reel_scope_begin(ctx, 0);
     reel_tensor *qkv = reel_linear_apply(ctx, &layer->qkv_proj, x); /* (B, T, 3 H d) */
     reel_tensor *part[3] = {0};                                     /* q, k, v: (B, T, H, d) */
     qkv = reel_reshape(ctx, qkv, REEL_SHAPE(B, T, 3 * H, d));
@@ -136,6 +137,7 @@ reel_tensor *reel_attention_apply(reel_context *ctx, const reel_attention_layer 
         part[i] = reel_transpose(ctx, part[i], TOKENS, HEADS); /* (B, H, T, d) */
     reel_tensor *y = reel_scaled_dot_product_attention(ctx, part[0], part[1], part[2], NULL, 0);
     y = reel_reshape(ctx, reel_transpose(ctx, y, TOKENS, HEADS), REEL_SHAPE(B, T, H * d));
+    reel_scope_end(ctx, scope, &y, 1);
     return reel_linear_apply(ctx, &layer->o_proj, y);
 }
 
@@ -160,13 +162,17 @@ void reel_block_declare(reel_parameters *p, reel_block *block, const char *name,
 
 reel_tensor *reel_block_apply(reel_context *ctx, const reel_block *block, const reel_rotary_table *rotary,
                               reel_tensor *x) {
+    const reel_scope scope = reel_scope_begin(ctx, 0);
     if (block->mlp_t)
         x = reel_add_rms_norm(ctx, x, reel_swiglu_apply_tokens(ctx, &block->mlp_tokens, x), TOKENS,
                               block->norm_eps);
     else
         x = reel_add_rms_norm(ctx, x, reel_attention_apply(ctx, &block->self_attn, rotary, x), FEATURES,
                               block->norm_eps);
-    return reel_add_rms_norm(ctx, x, reel_swiglu_apply(ctx, &block->mlp, x), FEATURES, block->norm_eps);
+    reel_scope_roll(ctx, scope, &x, 1);
+    x = reel_add_rms_norm(ctx, x, reel_swiglu_apply(ctx, &block->mlp, x), FEATURES, block->norm_eps);
+    reel_scope_end(ctx, scope, &x, 1);
+    return x;
 }
 
 /* ---- network ---- */
