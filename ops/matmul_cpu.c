@@ -135,7 +135,7 @@ static void store_turned(int64_t m, int64_t n, const float *REEL_RESTRICT from, 
 
 static void compute_tile(const product *p, const tile *t) {
     const reel__product *const whole = &p->whole;
-    char *const scratch = p->scratch + (size_t)reel__thread_index() * p->scratch_bytes;
+    char *const scratch = p->scratch ? p->scratch + (size_t)reel__thread_index() * p->scratch_bytes : NULL;
     void *const c = p->turned ? scratch : t->c;
     const int64_t c_row = p->turned ? t->n : whole->c_row;
     const bool to_sum = t->accumulate && !p->turned;
