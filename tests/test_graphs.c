@@ -505,7 +505,8 @@ enum { X, UP, DOWN, LEAVES };
  * goes through its inside in parts, and makes it again where the axis is short. */
 static void go_back_through(const mlp *m, bool whole, reel_tensor *leaf_of[LEAVES]) {
     const int64_t n = m->x[m->axis];
-    reel_tensor *const x = leaf_of[X] = counting_leaf(REEL_F64, m->rank, m->x, -2, 5);
+    reel_tensor *const x = leaf_of[X] =
+        counting_leaf(REEL_F64, m->rank, m->x, -5, 11); /* no part begins as another */
     reel_tensor *const up = leaf_of[UP] = counting_leaf(REEL_F64, REEL_SHAPE(2 * m->inner, n), -1, 3);
     reel_tensor *const down = leaf_of[DOWN] = counting_leaf(REEL_F64, REEL_SHAPE(m->out, m->inner), -3, 7);
     reel_tensor *y[2];
