@@ -267,16 +267,31 @@ static void NAME(scores)(const attention *a, int64_t b, int64_t h, int64_t first
     }
 }
 
+#ifdef LOAD_VECTOR
+/* so many vectors of a row become e^(row - shift); returns their sum */
+REEL_ALWAYS_INLINE reel__vector NAME(exponential_vectors)(int vectors, REAL *row, REAL shift) {
+    reel__vector x[REEL__AT_ONCE], y[REEL__AT_ONCE], sum = reel__v_set(0);
+    REEL__EACH(vectors) x[i] = reel__v_load_f32(row + i * REEL__LANES, REEL__LANES) - reel__v_set(shift);
+    REEL__EACH(vectors) y[i] = x[i];
+    reel__v_exp_each(vectors, y);
+    REEL__EACH(vectors) y[i] = reel__v_zero_below(y[i], x[i], REEL__EXP_SMALLEST);
+    REEL__EACH(vectors) reel__v_store_f32(row + i * REEL__LANES, y[i], REEL__LANES);
+    REEL__EACH(vectors) sum += y[i];
+    return sum;
+}
+#endif
+
 /* row = e^(row - shift), n a multiple of PADDING; returns the sum */
 static REAL NAME(exponentials)(REAL *row, int64_t n, REAL shift) {
 #ifdef LOAD_VECTOR
     reel__vector sum = reel__v_set(0);
-    for (int64_t j = 0; j < n; j += REEL__LANES) {
-        const reel__vector x = reel__v_load_f32(row + j, REEL__LANES) - reel__v_set(shift);
-        const reel__vector y = reel__v_zero_below(reel__v_exp(x), x, REEL__EXP_SMALLEST);
-        reel__v_store_f32(row + j, y, REEL__LANES);
-        sum += y;
-    }
+    int64_t j = 0;
+    for (; j + REEL__AT_ONCE * REEL__LANES <= n; j += REEL__AT_ONCE * REEL__LANES)
+        sum += NAME(exponential_vectors)(REEL__AT_ONCE, row + j, shift);
+    for (; j + 2 * REEL__LANES <= n; j += 2 * REEL__LANES)
+        sum += NAME(exponential_vectors)(2, row + j, shift);
+    if (j < n)
+        sum += NAME(exponential_vectors)(1, row + j, shift);
     return reel__v_sum(sum);
 #else
     REAL sum = 0;

@@ -213,25 +213,38 @@ static void NAME(swiglu_strided)(int64_t n, char *const *at, const int64_t *step
 }
 
 #ifdef LOAD_VECTOR
-REEL_ALWAYS_INLINE void NAME(swiglu_vector)(STORED *y, const STORED *gate, const STORED *up, int64_t n) {
-    const reel__vector g = LOAD_VECTOR(gate, n);
-    STORE_VECTOR(y, g * reel__v_gate(g) * LOAD_VECTOR(up, n), n);
+/* n elements, in so many vectors */
+REEL_ALWAYS_INLINE void NAME(swiglu_vectors)(int vectors, STORED *y, const STORED *gate, const STORED *up,
+                                             int64_t n) {
+    reel__vector g[REEL__AT_ONCE], s[REEL__AT_ONCE];
+    REEL__EACH(vectors) s[i] = g[i] = LOAD_VECTOR(gate + i * REEL__LANES, n - i * REEL__LANES);
+    reel__v_gate_each(vectors, s);
+    REEL__EACH(vectors) s[i] = g[i] * s[i];
+    REEL__EACH(vectors) s[i] = s[i] * LOAD_VECTOR(up + i * REEL__LANES, n - i * REEL__LANES);
+    REEL__EACH(vectors) STORE_VECTOR(y + i * REEL__LANES, s[i], n - i * REEL__LANES);
 }
 
-REEL_ALWAYS_INLINE void NAME(swiglu_slope_vector)(STORED *dgate, STORED *dup, const STORED *gate,
-                                                  const STORED *up, STORED *dy, int64_t n, int accumulate,
-                                                  int again) {
-    const reel__vector g = LOAD_VECTOR(gate, n), u = LOAD_VECTOR(up, n), d = LOAD_VECTOR(dy, n);
-    const reel__vector one = reel__v_set(1), s = reel__v_gate(g), silu = g * s;
-    reel__vector to_gate = d * u * (s * (one + g * (one - s))), to_up = d * silu;
-    if (accumulate) {
-        to_gate += LOAD_VECTOR(dgate, n);
-        to_up += LOAD_VECTOR(dup, n);
+REEL_ALWAYS_INLINE void NAME(swiglu_slope_vectors)(int vectors, STORED *dgate, STORED *dup,
+                                                   const STORED *gate, const STORED *up, STORED *dy,
+                                                   int64_t n, int accumulate, int again) {
+    const reel__vector one = reel__v_set(1);
+    reel__vector g[REEL__AT_ONCE], s[REEL__AT_ONCE];
+    REEL__EACH(vectors) s[i] = g[i] = LOAD_VECTOR(gate + i * REEL__LANES, n - i * REEL__LANES);
+    reel__v_gate_each(vectors, s);
+    REEL__EACH(vectors) {
+        const int64_t at = i * REEL__LANES, left = n - at;
+        const reel__vector u = LOAD_VECTOR(up + at, left), d = LOAD_VECTOR(dy + at, left);
+        const reel__vector silu = g[i] * s[i];
+        reel__vector to_gate = d * u * (s[i] * (one + g[i] * (one - s[i]))), to_up = d * silu;
+        if (accumulate) {
+            to_gate += LOAD_VECTOR(dgate + at, left);
+            to_up += LOAD_VECTOR(dup + at, left);
+        }
+        STORE_VECTOR(dgate + at, to_gate, left);
+        STORE_VECTOR(dup + at, to_up, left);
+        if (again)
+            STORE_VECTOR(dy + at, silu * u, left);
     }
-    STORE_VECTOR(dgate, to_gate, n);
-    STORE_VECTOR(dup, to_up, n);
-    if (again)
-        STORE_VECTOR(dy, silu * u, n);
 }
 #endif
 
@@ -241,11 +254,12 @@ static void NAME(swiglu_run)(int64_t n, char *const *at, const int64_t *step, co
     if (step[0] == 1 && step[1] == 1 && step[2] == 1) {
         STORED *y = (STORED *)(void *)at[0];
         const STORED *gate = (const STORED *)(const void *)at[1], *up = (const STORED *)(const void *)at[2];
+        enum { SEVERAL = REEL__AT_ONCE * REEL__LANES };
         int64_t i = 0;
-        for (; i + REEL__LANES <= n; i += REEL__LANES)
-            NAME(swiglu_vector)(y + i, gate + i, up + i, REEL__LANES);
-        if (i < n)
-            NAME(swiglu_vector)(y + i, gate + i, up + i, n - i);
+        for (; i + SEVERAL <= n; i += SEVERAL)
+            NAME(swiglu_vectors)(REEL__AT_ONCE, y + i, gate + i, up + i, SEVERAL);
+        for (; i < n; i += REEL__LANES)
+            NAME(swiglu_vectors)(1, y + i, gate + i, up + i, n - i);
         return;
     }
 #endif
@@ -270,13 +284,14 @@ REEL_ALWAYS_INLINE void NAME(swiglu_slopes)(int64_t n, char *const *at, const in
     STORED *dy = (STORED *)(void *)at[4];
 #ifdef LOAD_VECTOR
     if (step[0] == 1 && step[1] == 1 && step[2] == 1 && step[3] == 1 && step[4] == 1) {
+        enum { SEVERAL = REEL__AT_ONCE * REEL__LANES };
         int64_t i = 0;
-        for (; i + REEL__LANES <= n; i += REEL__LANES)
-            NAME(swiglu_slope_vector)
-        (dgate + i, dup + i, gate + i, up + i, dy + i, REEL__LANES, accumulate, again);
-        if (i < n)
-            NAME(swiglu_slope_vector)
-        (dgate + i, dup + i, gate + i, up + i, dy + i, n - i, accumulate, again);
+        for (; i + SEVERAL <= n; i += SEVERAL)
+            NAME(swiglu_slope_vectors)
+        (REEL__AT_ONCE, dgate + i, dup + i, gate + i, up + i, dy + i, SEVERAL, accumulate, again);
+        for (; i < n; i += REEL__LANES)
+            NAME(swiglu_slope_vectors)
+        (1, dgate + i, dup + i, gate + i, up + i, dy + i, n - i, accumulate, again);
         return;
     }
 #endif

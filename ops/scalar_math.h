@@ -27,13 +27,18 @@ REEL_SCALAR double reel__exp_f64(double x) {
 #define REEL__EXP_LOG2_E     1.44269504f
 #define REEL__EXP_LN2_HIGH   0.693359375f
 #define REEL__EXP_LN2_LOW    (-2.12194440e-4f)
-#define REEL__EXP_TO_INTEGER 12582912.0f /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
+#define REEL__EXP_TO_INTEGER 12582912.0f      /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
+#define REEL__EXP_C7         1.9875691500e-4f /* of r^7 */
+#define REEL__EXP_C6         1.3981999507e-3f
+#define REEL__EXP_C5         8.3334519073e-3f
+#define REEL__EXP_C4         4.1665795894e-2f
+#define REEL__EXP_C3         1.6666665459e-1f
+#define REEL__EXP_C2         5.0000001201e-1f
 #define REEL__EXP_POLYNOMIAL(r)                                                                              \
-    ((((((1.9875691500e-4f * (r) + 1.3981999507e-3f) * (r) + 8.3334519073e-3f) * (r) + 4.1665795894e-2f) *   \
-           (r) +                                                                                             \
-       1.6666665459e-1f) *                                                                                   \
+    ((((((REEL__EXP_C7 * (r) + REEL__EXP_C6) * (r) + REEL__EXP_C5) * (r) + REEL__EXP_C4) * (r) +             \
+       REEL__EXP_C3) *                                                                                       \
           (r) +                                                                                              \
-      5.0000001201e-1f) *                                                                                    \
+      REEL__EXP_C2) *                                                                                        \
          (r) * (r) +                                                                                         \
      (r) + 1.0f)
 

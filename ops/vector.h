@@ -210,20 +210,44 @@ REEL_VECTOR void reel__v_store_bf16(reel_bf16 *p, reel__vector x, int64_t n) {
 
 /* ---- functions, as in scalar_math.h -------------------------------------------------------------------- */
 
+/* Each operation of such a function waits for the one before. So they take several vectors, and do each
+ * operation for all of them before the next: as many as the registers hold. */
+enum { REEL__AT_ONCE = REEL__LANES == 16 ? 4 : 2 };
+#define REEL__EACH(n) for (int i = 0; i < (n); i++)
+
 /* e^x for x inside the bounds of exp; beyond them, as at them. NaN stays. */
-REEL_VECTOR reel__vector reel__v_exp(reel__vector x) {
-    x = reel__v_max(reel__v_set(REEL__EXP_SMALLEST), x); /* of a NaN, both give their second argument */
-    x = reel__v_min(reel__v_set(REEL__EXP_LARGEST), x);
+REEL_VECTOR void reel__v_exp_each(int n, reel__vector *x) {
+    reel__vector shifted[REEL__AT_ONCE], whole[REEL__AT_ONCE], r[REEL__AT_ONCE], p[REEL__AT_ONCE];
+    /* of a NaN, both give their second argument */
+    REEL__EACH(n) x[i] = reel__v_max(reel__v_set(REEL__EXP_SMALLEST), x[i]);
+    REEL__EACH(n) x[i] = reel__v_min(reel__v_set(REEL__EXP_LARGEST), x[i]);
     const reel__vector to_integer = reel__v_set(REEL__EXP_TO_INTEGER);
-    const reel__vector shifted = x * reel__v_set(REEL__EXP_LOG2_E) + to_integer, n = shifted - to_integer;
-    const reel__vector high = x - n * reel__v_set(REEL__EXP_LN2_HIGH);
-    const reel__vector r = high - n * reel__v_set(REEL__EXP_LN2_LOW);
-    return reel__v_scale(REEL__EXP_POLYNOMIAL(r), shifted); /* a number in it is a vector of that number */
+    REEL__EACH(n) shifted[i] = x[i] * reel__v_set(REEL__EXP_LOG2_E) + to_integer;
+    REEL__EACH(n) whole[i] = shifted[i] - to_integer;
+    REEL__EACH(n) r[i] = x[i] - whole[i] * reel__v_set(REEL__EXP_LN2_HIGH);
+    REEL__EACH(n) r[i] = r[i] - whole[i] * reel__v_set(REEL__EXP_LN2_LOW);
+    REEL__EACH(n) p[i] = r[i] * reel__v_set(REEL__EXP_C7) + reel__v_set(REEL__EXP_C6);
+    REEL__EACH(n) p[i] = p[i] * r[i] + reel__v_set(REEL__EXP_C5);
+    REEL__EACH(n) p[i] = p[i] * r[i] + reel__v_set(REEL__EXP_C4);
+    REEL__EACH(n) p[i] = p[i] * r[i] + reel__v_set(REEL__EXP_C3);
+    REEL__EACH(n) p[i] = p[i] * r[i] + reel__v_set(REEL__EXP_C2);
+    REEL__EACH(n) p[i] = p[i] * r[i];
+    REEL__EACH(n) p[i] = p[i] * r[i] + r[i];
+    REEL__EACH(n) p[i] = p[i] + reel__v_set(1);
+    REEL__EACH(n) x[i] = reel__v_scale(p[i], shifted[i]);
+}
+
+REEL_VECTOR reel__vector reel__v_exp(reel__vector x) {
+    reel__v_exp_each(1, &x);
+    return x;
 }
 
 /* 1 / (1 + e^-x) as a factor of x */
-REEL_VECTOR reel__vector reel__v_gate(reel__vector x) {
-    return reel__v_set(1) / (reel__v_set(1) + reel__v_exp(-x));
+REEL_VECTOR void reel__v_gate_each(int n, reel__vector *x) {
+    REEL__EACH(n) x[i] = -x[i];
+    reel__v_exp_each(n, x);
+    REEL__EACH(n) x[i] = reel__v_set(1) + x[i];
+    REEL__EACH(n) x[i] = reel__v_set(1) / x[i];
 }
 
 #endif
