@@ -221,30 +221,23 @@ static void gated_mlp_backward(reel_context *ctx, const reel_node *node) {
     }
 }
 
-/* Sets y, with all that lies between the products in memory; returns up x. */
-static reel_tensor *gated_mlp_in_steps(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
-                                       const reel_tensor *down, int axis, reel_tensor *y) {
+/* Sets y and gate_up = up x, each product as a whole. */
+static void gated_mlp_in_steps(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
+                               const reel_tensor *down, int axis, reel_tensor *y, reel_tensor *gate_up) {
     const bool rows = axis == x->rank - 1;
-    int64_t shape[REEL_MAX_RANK];
-    memcpy(shape, x->shape, sizeof shape);
-    shape[axis] = up->shape[0];
-    reel_tensor *gate_up = reel__result(ctx, x->dtype, x->rank, shape);
-    if (reel__failed(ctx))
-        return gate_up;
     map(ctx, rows, *up, x, gate_up, false);
     reel_tensor *h = gated(ctx, gate_up, axis);
     if (!reel__failed(ctx))
         map(ctx, rows, *down, h, y, false);
     reel__drop(ctx, h);
-    return gate_up;
 }
 
-/* Sets y, a block at a time. */
+/* Sets y and, unless that is NULL, gate_up = up x, a block at a time. */
 static void gated_mlp_in_blocks(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
-                                const reel_tensor *down, int axis, reel_tensor *y) {
+                                const reel_tensor *down, int axis, reel_tensor *y, reel_tensor *gate_up) {
     const double inner = (double)reel_elements(x) / (double)x->shape[axis] * (double)down->shape[1];
     reel__profile_flop(ctx, 2 * inner * (double)(2 * x->shape[axis] + down->shape[0]));
-    REEL_DISPATCH(ctx, gated_mlp, (ctx, x, up, down, axis, y));
+    REEL_DISPATCH(ctx, gated_mlp, (ctx, x, up, down, axis, y, gate_up));
 }
 
 /* What lies between the products is kept for the gradient where up's would take more than this many
@@ -264,22 +257,24 @@ reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, 
     }
     if (!reel__blas_prepare(ctx, op))
         return ctx->void_tensor;
-    const bool fused = ctx->device || x->dtype != REEL_BF16 || reel__bf16_ready(ctx);
-    const bool keeps =
-        (x->shape[axis] > MOST_MADE_AGAIN || !fused) && reel__records(ctx, (reel_tensor *[]){x, up, down}, 3);
+    const bool can_block = ctx->device || x->dtype != REEL_BF16 || reel__bf16_ready(ctx);
+    const bool keeps = (x->shape[axis] > MOST_MADE_AGAIN || !can_block) &&
+                       reel__records(ctx, (reel_tensor *[]){x, up, down}, 3);
+    const bool in_blocks = can_block && !(ctx->device && keeps);
+    reel_tensor *const rows = reel__row_major(ctx, x), *const up_rows = reel__row_major(ctx, up);
+    reel_tensor *const down_rows = reel__row_major(ctx, down);
     int64_t shape[REEL_MAX_RANK];
     memcpy(shape, x->shape, sizeof shape);
     shape[axis] = down->shape[0];
-    reel_tensor *const rows = reel__row_major(ctx, x), *const up_rows = reel__row_major(ctx, up);
-    reel_tensor *const down_rows = reel__row_major(ctx, down);
     reel_tensor *y = reel__result(ctx, x->dtype, x->rank, shape);
+    shape[axis] = up->shape[0];
+    reel_tensor *gate_up = keeps || !in_blocks ? reel__result(ctx, x->dtype, x->rank, shape) : NULL;
     if (reel__failed(ctx))
         return ctx->void_tensor;
-    reel_tensor *gate_up = NULL;
-    if (keeps || !fused)
-        gate_up = gated_mlp_in_steps(ctx, rows, up_rows, down_rows, axis, y);
+    if (in_blocks)
+        gated_mlp_in_blocks(ctx, rows, up_rows, down_rows, axis, y, gate_up);
     else
-        gated_mlp_in_blocks(ctx, rows, up_rows, down_rows, axis, y);
+        gated_mlp_in_steps(ctx, rows, up_rows, down_rows, axis, y, gate_up);
     if (gate_up && !keeps)
         reel__drop(ctx, gate_up);
     return REEL_RECORD(ctx, y, .op = op, .backward = gated_mlp_backward, .inputs = {x, up, down},

@@ -53,7 +53,7 @@ typedef struct gated_mlp {
     int64_t in, inner, out, columns; /* columns: 1 along the last axis */
     int64_t size, block, blocks;     /* rows in all, or columns; per block; blocks per example */
     const char *x, *up, *down;
-    char *y;
+    char *y, *kept; /* kept: up x, or NULL */
     const reel__bf16_plan *plans[PRODUCTS][BLOCKS];
     char *scratch; /* per thread: the result of the first product, then oneDNN's */
     size_t between_bytes, scratch_bytes;
@@ -79,14 +79,20 @@ static void choose_blocks(gated_mlp *g) {
     g->blocks = (g->size + g->block - 1) / g->block;
 }
 
+/* Along the last axis, from one row of swiglu's result to the next: it takes the left half of those of up x,
+ * or memory of its own where these are kept. */
+static int64_t h_row(const gated_mlp *g) {
+    return g->kept ? g->inner : 2 * g->inner;
+}
+
 /* The product of a block of n rows or columns; its matrices without their addresses. */
 static reel__bf16_shape product_shape(const gated_mlp *g, int product, int64_t n) {
     const int64_t from = product == UP ? g->in : g->inner, to = product == UP ? 2 * g->inner : g->out;
-    if (g->along_rows) /* (n x from) (to x from)^T; swiglu leaves its result in the left half of its rows */
+    if (g->along_rows) /* (n x from) (to x from)^T */
         return (reel__bf16_shape){.m = n,
                                   .n = to,
                                   .k = from,
-                                  .a_row = product == UP ? from : 2 * from,
+                                  .a_row = product == UP ? from : h_row(g),
                                   .a_column = 1,
                                   .b_row = 1,
                                   .b_column = from,
@@ -98,7 +104,7 @@ static reel__bf16_shape product_shape(const gated_mlp *g, int product, int64_t n
                               .a_column = 1,
                               .b_row = product == UP ? g->columns : n,
                               .b_column = 1,
-                              .c_row = product == UP ? n : g->columns};
+                              .c_row = product == UP && !g->kept ? n : g->columns};
 }
 
 static void multiply(const gated_mlp *g, int product, int64_t n, const void *a, const void *b, void *c,
@@ -113,14 +119,23 @@ static void multiply(const gated_mlp *g, int product, int64_t n, const void *a, 
         reel__gemm_bf16(g->ctx, g->plans[product][n < g->block ? LAST : FULL], a, b, c, scratch);
 }
 
-/* swiglu of a block in place */
-static void gate_block(const gated_mlp *g, int64_t n, char *between) {
+/* h = swiglu(up x) of a block; h may lie over the gate. */
+static void gate_block(const gated_mlp *g, int64_t n, char *up_x, char *h) {
     reel__run_fn *const run = BY_DTYPE(g->dtype, swiglu_run);
     const int64_t steps[3] = {1, 1, 1}, element = (int64_t)reel_dtype_bytes(g->dtype);
-    const int64_t runs = g->along_rows ? n : 1, length = g->along_rows ? g->inner : g->inner * n;
+    int64_t runs = g->inner, length = n, row = g->kept ? g->columns : n, to_row = n, half = g->inner * row;
+    if (g->along_rows) {
+        runs = n;
+        length = half = g->inner;
+        row = 2 * g->inner;
+        to_row = h_row(g);
+    } else if (row == n) {
+        runs = 1;
+        length = g->inner * n;
+    }
     for (int64_t i = 0; i < runs; i++) {
-        char *const gate = between + 2 * i * length * element;
-        run(length, (char *const[]){gate, gate, gate + length * element}, steps, NULL);
+        char *const gate = up_x + i * row * element;
+        run(length, (char *const[]){h + i * to_row * element, gate, gate + half * element}, steps, NULL);
     }
 }
 
@@ -132,12 +147,13 @@ static void gated_mlp_blocks(int64_t begin, int64_t end, void *arg) {
     for (int64_t index = begin; index < end; index++) {
         const int64_t first = index % g->blocks * g->block, example = index / g->blocks;
         const int64_t n = g->size - first < g->block ? g->size - first : g->block;
-        const int64_t x_at = g->along_rows ? first * g->in : example * g->in * g->columns + first;
-        const int64_t y_at = g->along_rows ? first * g->out : example * g->out * g->columns + first;
-        const char *x = g->x + x_at * element;
-        char *y = g->y + y_at * element;
-        multiply(g, UP, n, g->along_rows ? x : g->up, g->along_rows ? g->up : x, between, scratch);
-        gate_block(g, n, between);
+        /* where the block begins, were there one number for each row or column */
+        const int64_t row = g->along_rows ? first : example * g->columns, column = g->along_rows ? 0 : first;
+        const char *x = g->x + (row * g->in + column) * element;
+        char *const y = g->y + (row * g->out + column) * element;
+        char *const up_x = g->kept ? g->kept + (row * 2 * g->inner + column) * element : between;
+        multiply(g, UP, n, g->along_rows ? x : g->up, g->along_rows ? g->up : x, up_x, scratch);
+        gate_block(g, n, up_x, between);
         multiply(g, DOWN, n, g->along_rows ? between : g->down, g->along_rows ? g->down : between, y,
                  scratch);
     }
@@ -167,7 +183,7 @@ static bool plan_bf16(reel_context *ctx, gated_mlp *g) {
 }
 
 void REEL_CPU(gated_mlp)(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
-                         const reel_tensor *down, int axis, reel_tensor *y) {
+                         const reel_tensor *down, int axis, reel_tensor *y, reel_tensor *kept) {
     enum { PAGE = 4096 }; /* threads share none */
     const reel__axis at = reel__axis_of(x, axis);
     gated_mlp g = {.ctx = ctx, .dtype = x->dtype, .along_rows = axis == x->rank - 1};
@@ -180,8 +196,9 @@ void REEL_CPU(gated_mlp)(reel_context *ctx, const reel_tensor *x, const reel_ten
     g.up = up->data;
     g.down = down->data;
     g.y = y->data;
+    g.kept = kept ? kept->data : NULL;
     choose_blocks(&g);
-    g.between_bytes = (size_t)(2 * g.inner * g.block) * reel_dtype_bytes(g.dtype);
+    g.between_bytes = (size_t)((kept ? 1 : 2) * g.inner * g.block) * reel_dtype_bytes(g.dtype);
     g.between_bytes = (g.between_bytes + PAGE - 1) / PAGE * PAGE;
     g.scratch_bytes = g.between_bytes;
     if (g.dtype == REEL_BF16 && !plan_bf16(ctx, &g))

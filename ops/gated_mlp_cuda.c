@@ -47,8 +47,9 @@ static void run_slice(reel_context *ctx, const reel_tensor *x, const reel_tensor
 }
 
 void reel__cuda_gated_mlp(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
-                          const reel_tensor *down, int axis, reel_tensor *y) {
+                          const reel_tensor *down, int axis, reel_tensor *y, reel_tensor *kept) {
     enum { TILE = 128 };
+    (void)kept;
     const reel__axis at = reel__axis_of(x, axis);
     const bool rows = axis == x->rank - 1;
     const int rank = rows ? 2 : 3;
