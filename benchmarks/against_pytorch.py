@@ -24,7 +24,14 @@ WORKS = ("training", "evaluation")
 ARCHS = ("mlp", "att")
 DTYPES = ("f32", "bf16")
 # What narrows the instructions or tunes the libraries of either side belongs beside the numbers.
-TELLING_VARIABLES = ("REEL_CPU_ISA", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "KMP_BLOCKTIME")
+TELLING_VARIABLES = (
+    "REEL_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "OMP_NUM_THREADS",
+    "KMP_BLOCKTIME",
+)
 
 
 @dataclass(frozen=True)
