@@ -490,6 +490,8 @@ void op_case_scaled_dot_product_attention(op_case *c) {
                  {HEADS(2, 2, 3, 4), HEADS(2, 2, 3, 4), HEADS(2, 2, 3, 4), {OP_SHAPE(2, 2, 3, 3)}}},
                 {"plain", {HEADS(1, 2, 3, 4), HEADS(1, 2, 3, 4), HEADS(1, 2, 3, 4), {.absent = true}}},
                 {"more keys", {HEADS(2, 1, 2, 3), HEADS(2, 1, 5, 3), HEADS(2, 1, 5, 3), {OP_SHAPE(5)}}},
+                {"two vectors of keys",
+                 {HEADS(1, 1, 2, 3), HEADS(1, 1, 20, 3), HEADS(1, 1, 20, 3), {.absent = true}}},
                 {"causal",
                  {HEADS(1, 2, 4, 2), HEADS(1, 2, 4, 2), HEADS(1, 2, 4, 2), {.absent = true}},
                  .flags = REEL_CAUSAL},
