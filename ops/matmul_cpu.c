@@ -5,6 +5,7 @@
 #include "gemm_bf16.h"
 #include "kernels.h"
 #include "loop.h"
+#include "product.h"
 #include "product_plan.h"
 
 #include <string.h>
@@ -222,14 +223,18 @@ static void multiply(reel_context *ctx, const reel_tensor *a, const reel_tensor 
     run(ctx, &p);
 }
 
-/* Shows x as a row-major f32 copy in storage from the pool; stride 0 stays 0, so that a broadcast operand is
- * converted once. NULL storage when memory is short. */
-static reel__storage *to_f32(reel_context *ctx, const reel_tensor *x, reel_tensor *copy) {
-    reel_tensor packed = *x; /* without the broadcast axes */
+/* Shows x as an f32 copy in storage from the pool, whose rows or columns lie in memory as x's do; stride 0
+ * stays 0, so that a broadcast operand is converted once. Without `filled` it holds nothing yet. NULL storage
+ * when memory is short. */
+static reel__storage *to_f32(reel_context *ctx, const reel_tensor *x, bool filled, reel_tensor *copy) {
+    reel_tensor from = *x; /* without the broadcast axes */
     for (int i = 0; i < x->rank; i++)
         if (x->stride[i] == 0)
-            packed.shape[i] = 1;
-    *copy = packed;
+            from.shape[i] = 1;
+    const bool by_columns = x->stride[x->rank - 2] == 1 && x->stride[x->rank - 1] != 1;
+    if (by_columns)
+        from = reel__transposed(from);
+    *copy = from;
     copy->dtype = REEL_F32;
     reel__contiguous_strides(copy->rank, copy->shape, copy->stride);
     const size_t bytes = (size_t)reel_elements(copy) * sizeof(float);
@@ -239,27 +244,26 @@ static reel__storage *to_f32(reel_context *ctx, const reel_tensor *x, reel_tenso
         return NULL;
     }
     copy->data = storage->data;
+    if (filled)
+        reel__copy_values(ctx, copy, &from, false);
+    if (by_columns)
+        *copy = reel__transposed(*copy);
     return storage;
 }
 
 /* bf16 by way of f32: inputs converted, the sum rounded once at the end. */
 static void multiply_by_f32(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
                             bool accumulate) {
+    const bool direct = c->dtype == REEL_F32;
     reel_tensor a32, b32, c32 = *c;
-    reel__storage *held[3] = {to_f32(ctx, a, &a32), to_f32(ctx, b, &b32),
-                              c->dtype == REEL_F32 ? NULL : to_f32(ctx, c, &c32)};
+    reel__storage *held[3] = {to_f32(ctx, a, true, &a32), to_f32(ctx, b, true, &b32),
+                              direct ? NULL : to_f32(ctx, c, false, &c32)};
     if (!reel__failed(ctx)) {
-        reel_tensor from = *a;
-        memcpy(from.shape, a32.shape, sizeof from.shape);
-        reel__copy_values(ctx, &a32, &from, false);
-        from = *b;
-        memcpy(from.shape, b32.shape, sizeof from.shape);
-        reel__copy_values(ctx, &b32, &from, false);
         const reel_tensor a_view = reel__broadcast(&a32, a->rank, a->shape);
         const reel_tensor b_view = reel__broadcast(&b32, b->rank, b->shape);
-        reel_tensor c_view = c->dtype == REEL_F32 ? *c : reel__broadcast(&c32, c->rank, c->shape);
-        multiply(ctx, &a_view, &b_view, &c_view, accumulate && c->dtype == REEL_F32);
-        if (c->dtype != REEL_F32) {
+        reel_tensor c_view = direct ? *c : reel__broadcast(&c32, c->rank, c->shape);
+        multiply(ctx, &a_view, &b_view, &c_view, accumulate && direct);
+        if (!direct) {
             reel_tensor to = *c;
             memcpy(to.shape, c32.shape, sizeof to.shape);
             reel__copy_values(ctx, &to, &c32, accumulate);
