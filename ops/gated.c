@@ -1,6 +1,5 @@
 /* Gated activation, alone and with the products around it. */
 #include "blas.h"
-#include "gemm_bf16.h"
 #include "kernels.h"
 #include "loop.h"
 #include "part.h"
@@ -257,10 +256,8 @@ reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, 
     }
     if (!reel__blas_prepare(ctx, op))
         return ctx->void_tensor;
-    const bool can_block = ctx->device || x->dtype != REEL_BF16 || reel__bf16_ready(ctx);
-    const bool keeps = (x->shape[axis] > MOST_MADE_AGAIN || !can_block) &&
-                       reel__records(ctx, (reel_tensor *[]){x, up, down}, 3);
-    const bool in_blocks = can_block && !(ctx->device && keeps);
+    const bool keeps =
+        x->shape[axis] > MOST_MADE_AGAIN && reel__records(ctx, (reel_tensor *[]){x, up, down}, 3);
     reel_tensor *const rows = reel__row_major(ctx, x), *const up_rows = reel__row_major(ctx, up);
     reel_tensor *const down_rows = reel__row_major(ctx, down);
     int64_t shape[REEL_MAX_RANK];
@@ -268,15 +265,13 @@ reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, 
     shape[axis] = down->shape[0];
     reel_tensor *y = reel__result(ctx, x->dtype, x->rank, shape);
     shape[axis] = up->shape[0];
-    reel_tensor *gate_up = keeps || !in_blocks ? reel__result(ctx, x->dtype, x->rank, shape) : NULL;
+    reel_tensor *gate_up = keeps ? reel__result(ctx, x->dtype, x->rank, shape) : NULL;
     if (reel__failed(ctx))
         return ctx->void_tensor;
-    if (in_blocks)
-        gated_mlp_in_blocks(ctx, rows, up_rows, down_rows, axis, y, gate_up);
-    else
+    if (keeps && ctx->device)
         gated_mlp_in_steps(ctx, rows, up_rows, down_rows, axis, y, gate_up);
-    if (gate_up && !keeps)
-        reel__drop(ctx, gate_up);
+    else
+        gated_mlp_in_blocks(ctx, rows, up_rows, down_rows, axis, y, gate_up);
     return REEL_RECORD(ctx, y, .op = op, .backward = gated_mlp_backward, .inputs = {x, up, down},
-                       .saved = {rows, up_rows, down_rows, keeps ? gate_up : NULL}, .integer = {axis});
+                       .saved = {rows, up_rows, down_rows, gate_up}, .integer = {axis});
 }

@@ -48,16 +48,22 @@ enum { FULL, LAST, BLOCKS };
 /* Along the last axis a block is some rows of x, else some columns of one example (in x columns). */
 typedef struct gated_mlp {
     reel_context *ctx;
-    reel_dtype dtype;
+    reel_dtype dtype; /* of the arithmetic */
+    bool by_f32;      /* x, y and kept are bf16 all the same */
     bool along_rows;
     int64_t in, inner, out, columns; /* columns: 1 along the last axis */
     int64_t size, block, blocks;     /* rows in all, or columns; per block; blocks per example */
     const char *x, *up, *down;
     char *y, *kept; /* kept: up x, or NULL */
     const reel__bf16_plan *plans[PRODUCTS][BLOCKS];
-    char *scratch; /* per thread: the result of the first product, then oneDNN's */
+    char *scratch; /* per thread: the result of the first product, then x and y in f32, or oneDNN's */
     size_t between_bytes, scratch_bytes;
 } gated_mlp;
+
+/* Whether the first product goes to `kept` at once. */
+static bool fills_kept(const gated_mlp *g) {
+    return g->kept && !g->by_f32;
+}
 
 /* Even blocks. Where a core's own cache holds the weights, so does it what lies between the products of a
  * block; else this takes as much as they do, for each product of a block copies them. */
@@ -82,7 +88,7 @@ static void choose_blocks(gated_mlp *g) {
 /* Along the last axis, from one row of swiglu's result to the next: it takes the left half of those of up x,
  * or memory of its own where these are kept. */
 static int64_t h_row(const gated_mlp *g) {
-    return g->kept ? g->inner : 2 * g->inner;
+    return fills_kept(g) ? g->inner : 2 * g->inner;
 }
 
 /* The product of a block of n rows or columns; its matrices without their addresses. */
@@ -102,9 +108,9 @@ static reel__bf16_shape product_shape(const gated_mlp *g, int product, int64_t n
                               .k = from,
                               .a_row = from,
                               .a_column = 1,
-                              .b_row = product == UP ? g->columns : n,
+                              .b_row = product == UP && !g->by_f32 ? g->columns : n,
                               .b_column = 1,
-                              .c_row = product == UP && !g->kept ? n : g->columns};
+                              .c_row = (product == UP ? fills_kept(g) : !g->by_f32) ? g->columns : n};
 }
 
 static void multiply(const gated_mlp *g, int product, int64_t n, const void *a, const void *b, void *c,
@@ -123,7 +129,8 @@ static void multiply(const gated_mlp *g, int product, int64_t n, const void *a, 
 static void gate_block(const gated_mlp *g, int64_t n, char *up_x, char *h) {
     reel__run_fn *const run = BY_DTYPE(g->dtype, swiglu_run);
     const int64_t steps[3] = {1, 1, 1}, element = (int64_t)reel_dtype_bytes(g->dtype);
-    int64_t runs = g->inner, length = n, row = g->kept ? g->columns : n, to_row = n, half = g->inner * row;
+    int64_t runs = g->inner, length = n, row = fills_kept(g) ? g->columns : n, to_row = n;
+    int64_t half = g->inner * row;
     if (g->along_rows) {
         runs = n;
         length = half = g->inner;
@@ -139,9 +146,45 @@ static void gate_block(const gated_mlp *g, int64_t n, char *up_x, char *h) {
     }
 }
 
+/* n numbers a row, of bf16 in rows `row` apart and of f32 behind one another */
+static void widen(int64_t rows, int64_t n, const reel_bf16 *from, int64_t row, float *to) {
+    for (; rows > 0; rows--, from += row, to += n)
+        for (int64_t i = 0; i < n; i += REEL__LANES)
+            reel__v_store_f32(to + i, reel__v_load_bf16(from + i, n - i), n - i);
+}
+
+static void narrow(int64_t rows, int64_t n, const float *from, reel_bf16 *to, int64_t row) {
+    for (; rows > 0; rows--, from += n, to += row)
+        for (int64_t i = 0; i < n; i += REEL__LANES)
+            reel__v_store_bf16(to + i, reel__v_load_f32(from + i, n - i), n - i);
+}
+
+/* A block of n rows or columns from x to y, by way of up_x. */
+static void one_block(const gated_mlp *g, int64_t n, const char *x, char *up_x, char *between, char *scratch,
+                      char *y) {
+    multiply(g, UP, n, g->along_rows ? x : g->up, g->along_rows ? g->up : x, up_x, scratch);
+    gate_block(g, n, up_x, between);
+    multiply(g, DOWN, n, g->along_rows ? between : g->down, g->along_rows ? g->down : between, y, scratch);
+}
+
+/* The same of bf16: what is between is not rounded, but where it is kept. */
+static void one_block_by_f32(const gated_mlp *g, int64_t n, const reel_bf16 *x, reel_bf16 *kept,
+                             char *between, char *scratch, reel_bf16 *y) {
+    float *const x_f32 = (float *)(void *)scratch, *const y_f32 = x_f32 + g->in * g->block;
+    const bool rows = g->along_rows;
+    widen(rows ? n : g->in, rows ? g->in : n, x, rows ? g->in : g->columns, x_f32);
+    multiply(g, UP, n, rows ? (void *)x_f32 : g->up, rows ? g->up : (void *)x_f32, between, NULL);
+    if (kept)
+        narrow(rows ? n : 2 * g->inner, rows ? 2 * g->inner : n, (float *)(void *)between, kept,
+               rows ? 2 * g->inner : g->columns);
+    gate_block(g, n, between, between);
+    multiply(g, DOWN, n, rows ? between : g->down, rows ? g->down : between, y_f32, NULL);
+    narrow(rows ? n : g->out, rows ? g->out : n, y_f32, y, rows ? g->out : g->columns);
+}
+
 static void gated_mlp_blocks(int64_t begin, int64_t end, void *arg) {
     const gated_mlp *g = arg;
-    const int64_t element = (int64_t)reel_dtype_bytes(g->dtype);
+    const int64_t element = (int64_t)reel_dtype_bytes(g->by_f32 ? REEL_BF16 : g->dtype);
     char *const between = g->scratch + (size_t)reel__thread_index() * g->scratch_bytes;
     char *const scratch = between + g->between_bytes;
     for (int64_t index = begin; index < end; index++) {
@@ -151,11 +194,12 @@ static void gated_mlp_blocks(int64_t begin, int64_t end, void *arg) {
         const int64_t row = g->along_rows ? first : example * g->columns, column = g->along_rows ? 0 : first;
         const char *x = g->x + (row * g->in + column) * element;
         char *const y = g->y + (row * g->out + column) * element;
-        char *const up_x = g->kept ? g->kept + (row * 2 * g->inner + column) * element : between;
-        multiply(g, UP, n, g->along_rows ? x : g->up, g->along_rows ? g->up : x, up_x, scratch);
-        gate_block(g, n, up_x, between);
-        multiply(g, DOWN, n, g->along_rows ? between : g->down, g->along_rows ? g->down : between, y,
-                 scratch);
+        char *const kept = g->kept ? g->kept + (row * 2 * g->inner + column) * element : NULL;
+        if (g->by_f32)
+            one_block_by_f32(g, n, (const reel_bf16 *)(const void *)x, (reel_bf16 *)(void *)kept, between,
+                             scratch, (reel_bf16 *)(void *)y);
+        else
+            one_block(g, n, x, kept ? kept : between, between, scratch, y);
     }
 }
 
@@ -182,36 +226,61 @@ static bool plan_bf16(reel_context *ctx, gated_mlp *g) {
     return true;
 }
 
-void REEL_CPU(gated_mlp)(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
-                         const reel_tensor *down, int axis, reel_tensor *y, reel_tensor *kept) {
-    enum { PAGE = 4096 }; /* threads share none */
+/* x in f32, in memory at `to`; returns what follows it. */
+static char *weights_in_f32(reel_context *ctx, const reel_tensor *x, char *to) {
+    reel_tensor copy = *x;
+    copy.dtype = REEL_F32;
+    copy.data = to;
+    reel__copy_values(ctx, &copy, x, false);
+    return to + reel_elements(x) * (int64_t)sizeof(float);
+}
+
+/* Everything but addresses and memory. */
+static gated_mlp gated_mlp_of(reel_context *ctx, const reel_tensor *x, const reel_tensor *down, int axis,
+                              bool keeps) {
     const reel__axis at = reel__axis_of(x, axis);
     gated_mlp g = {.ctx = ctx, .dtype = x->dtype, .along_rows = axis == x->rank - 1};
+    g.by_f32 = x->dtype == REEL_BF16 && !reel__bf16_ready(ctx);
+    g.dtype = g.by_f32 ? REEL_F32 : x->dtype;
     g.in = at.n;
     g.inner = down->shape[1];
     g.out = down->shape[0];
     g.columns = at.inner;
     g.size = g.along_rows ? at.outer : at.inner;
+    choose_blocks(&g);
+    g.between_bytes = (size_t)((keeps && !g.by_f32 ? 1 : 2) * g.inner * g.block) * reel_dtype_bytes(g.dtype);
+    return g;
+}
+
+void REEL_CPU(gated_mlp)(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
+                         const reel_tensor *down, int axis, reel_tensor *y, reel_tensor *kept) {
+    enum { PAGE = 4096 }; /* threads share none */
+    gated_mlp g = gated_mlp_of(ctx, x, down, axis, kept != NULL);
     g.x = x->data;
     g.up = up->data;
     g.down = down->data;
     g.y = y->data;
     g.kept = kept ? kept->data : NULL;
-    choose_blocks(&g);
-    g.between_bytes = (size_t)((kept ? 1 : 2) * g.inner * g.block) * reel_dtype_bytes(g.dtype);
     g.between_bytes = (g.between_bytes + PAGE - 1) / PAGE * PAGE;
-    g.scratch_bytes = g.between_bytes;
+    g.scratch_bytes = g.between_bytes + (g.by_f32 ? (size_t)((g.in + g.out) * g.block) * sizeof(float) : 0);
     if (g.dtype == REEL_BF16 && !plan_bf16(ctx, &g))
         return;
     g.scratch_bytes = (g.scratch_bytes + PAGE - 1) / PAGE * PAGE;
-    const size_t bytes = g.scratch_bytes * (size_t)ctx->threads;
+    const int64_t weights = g.by_f32 ? reel_elements(up) + reel_elements(down) : 0;
+    const size_t bytes = g.scratch_bytes * (size_t)ctx->threads + (size_t)weights * sizeof(float);
     reel__storage *scratch = reel__storage_new(ctx, bytes);
     if (!scratch) {
         reel__no_memory(ctx, NULL, bytes, "the blocks of %d threads", ctx->threads);
         return;
     }
     g.scratch = scratch->data;
-    reel__parallel_for(ctx, (g.along_rows ? 1 : at.outer) * g.blocks, 1, gated_mlp_blocks, &g);
+    if (g.by_f32) {
+        g.up = g.scratch + g.scratch_bytes * (size_t)ctx->threads;
+        g.down = weights_in_f32(ctx, up, (char *)scratch->data + g.scratch_bytes * (size_t)ctx->threads);
+        weights_in_f32(ctx, down, (char *)(uintptr_t)g.down);
+    }
+    reel__parallel_for(ctx, g.size > 0 ? reel_elements(x) / (g.in * g.size) * g.blocks : 0, 1,
+                       gated_mlp_blocks, &g);
     reel__storage_release(ctx, scratch);
 }
 

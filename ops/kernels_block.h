@@ -33,8 +33,8 @@ REEL_KERNEL(swiglu_again_backward, (const reel_context *ctx, const reel_tensor *
 
 /* y = down swiglu(up x) along an axis, the last or the second to last, block by block, so that what is
  * between the two products stays in a core's cache, or a GPU's. x row-major, up [2 in, x's size] and down
- * [out, in] row-major; on the CPU bf16 only where reel__bf16_ready. up x is left in `kept`, unless that is
- * NULL, which it is on a GPU. Takes scratch memory. */
+ * [out, in] row-major. up x is left in `kept`, unless that is NULL, which it is on a GPU. Takes scratch
+ * memory. */
 REEL_KERNEL(gated_mlp, (reel_context * ctx, const reel_tensor *x, const reel_tensor *up,
                         const reel_tensor *down, int axis, reel_tensor *y, reel_tensor *kept))
 
