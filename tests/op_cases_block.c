@@ -336,6 +336,13 @@ void op_case_gated_mlp(op_case *c) {
                  {{OP_SHAPE(2, 5, 3), .low = -1, .high = 1}, {OP_SHAPE(6, 5)}, {OP_SHAPE(4, 3)}},
                  .n = {-2}},
                 {"no rows", {{OP_SHAPE(0, 5)}, {OP_SHAPE(6, 5)}, {OP_SHAPE(4, 3)}}, .n = {1}},
+                /* a long axis: what is between the products is kept */
+                {"last axis, long",
+                 {{OP_SHAPE(2, 3, 101), .low = -0.25, .high = 0.25}, {OP_SHAPE(6, 101)}, {OP_SHAPE(4, 3)}},
+                 .n = {-1}},
+                {"second to last axis, long",
+                 {{OP_SHAPE(2, 101, 3), .low = -0.25, .high = 0.25}, {OP_SHAPE(6, 101)}, {OP_SHAPE(4, 3)}},
+                 .n = {-2}},
                 {"blocks of rows, the last smaller",
                  {{OP_SHAPE(5, 259, 7), .low = -1, .high = 1}, {OP_SHAPE(38, 7)}, {OP_SHAPE(9, 19)}},
                  .n = {2},
