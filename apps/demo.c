@@ -71,7 +71,7 @@ static void say_what_next(const char *config_path) {
     } ideas[] = {
         {"other puzzles, another network", "seed=1"},
         {"fewer recursions", "arch.H_cycles=1 arch.L_cycles=1"},
-        {"a smaller network", "arch.hidden_size=64"},
+        {"a larger network", "arch.hidden_size=128 lr=2e-3"},
     };
     const char *const program = program_invocation_name;
     puts("\nWhat to try next:");

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Watch a recursive network learn Sudoku from nothing, in a few minutes on two CPU cores.
+# Watch a recursive network learn Sudoku from nothing, in a minute or two on two CPU cores.
 #
-#   sh apps/quickstart.sh [key=value ...]      e.g. sh apps/quickstart.sh seed=1 arch.hidden_size=64
+#   sh apps/quickstart.sh [key=value ...]      e.g. sh apps/quickstart.sh seed=1 arch.hidden_size=128
 #
 # Installs the Debian packages that are missing, builds Reel into build/, trains apps/configs/quickstart.yaml
 # and ends with a puzzle solved board by board. The run goes to the first free runs/quickstart-N.

@@ -61,9 +61,9 @@ SIZES = {
         3,
     ),
     "quickstart": Size(
-        "the same with inner widths rounded up to 32, as the quickstart trains it",
-        "--hidden 128 --heads 4 --seq 36 --puzzle_len 1 --H 2 --L 3 --round_width 32",
-        {"training": 64, "evaluation": 64},
+        "what the quickstart trains: hidden 64, 2 heads, sequence 36 + 1, H 2, L 3, inner widths rounded up to 32",
+        "--hidden 64 --heads 2 --seq 36 --puzzle_len 1 --H 2 --L 3 --round_width 32",
+        {"training": 40, "evaluation": 40},
         SMALL_STEPS,
         3,
     ),

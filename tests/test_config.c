@@ -279,8 +279,8 @@ START_TEST(test_config_shipped_files_load) {
     end();
     expect_ok(train_config_load(&config, REEL_SOURCE_DIR "/apps/configs/quickstart.yaml", 0, NULL, &error));
     ck_assert_str_eq(config.data_paths.items[0], "sudoku:6:1000");
-    ck_assert_int_eq(config.arch.hidden_size, 128);
-    ck_assert_int_eq(config.arch.puzzle_emb_ndim, 128);
+    ck_assert_int_eq(config.arch.hidden_size, 64);
+    ck_assert_int_eq(config.arch.puzzle_emb_ndim, 64);
     ck_assert_int_eq(config.arch.round_width, 32);
     ck_assert_int_eq(config.max_steps, 1000);
     ck_assert_str_eq(config.project_name, "Sudoku-6-1000-ACT-reel");
