@@ -288,9 +288,9 @@ static REAL NAME(exponentials)(REAL *row, int64_t n, REAL shift) {
     int64_t j = 0;
     for (; j + REEL__AT_ONCE * REEL__LANES <= n; j += REEL__AT_ONCE * REEL__LANES)
         sum += NAME(exponential_vectors)(REEL__AT_ONCE, row + j, shift);
-    for (; j + 2 * REEL__LANES <= n; j += 2 * REEL__LANES)
-        sum += NAME(exponential_vectors)(2, row + j, shift);
-    if (j < n)
+    for (; j + (REEL__AT_ONCE - 1) * REEL__LANES <= n; j += (REEL__AT_ONCE - 1) * REEL__LANES)
+        sum += NAME(exponential_vectors)(REEL__AT_ONCE - 1, row + j, shift);
+    for (; j < n; j += REEL__LANES)
         sum += NAME(exponential_vectors)(1, row + j, shift);
     return reel__v_sum(sum);
 #else
@@ -318,22 +318,26 @@ static REAL NAME(largest_of)(const REAL *row, int64_t n) {
 #endif
 }
 
-/* A row of n numbers, padding included, becomes e^(s - max) / sum; returns ln sum + max. A row of -inf
- * becomes zeros, of +inf as its sum. */
-static REAL NAME(softmax_row)(REAL *row, int64_t n) {
-    const REAL largest = NAME(largest_of)(row, n);
-    if (largest == -INFINITY) {
-        bool nan = false;
-        for (int64_t j = 0; j < n; j++) {
-            nan |= row[j] != row[j];
-            row[j] = row[j] == row[j] ? 0 : row[j];
-        }
-        return nan ? (REAL)NAN : (REAL)INFINITY; /* e^(s - inf) = 0: the backward pass sees zeros again */
+/* Rows of n numbers, padding included, become e^(s - max) / sum, and log_sum = ln sum + max. A row of -inf
+ * becomes zeros and has +inf there, so that the backward pass sees zeros again. Each step is done for all
+ * rows before the next, for which those of one row would wait. */
+static void NAME(softmax_rows)(int64_t rows, int64_t n, REAL *s, REAL *log_sum) {
+    REAL largest[TILE], sum[TILE];
+    for (int64_t i = 0; i < rows; i++) {
+        const REAL of_row = NAME(largest_of)(s + i * n, n);
+        largest[i] = of_row == -INFINITY ? 0 : of_row;
     }
-    const REAL sum = NAME(exponentials)(row, n, largest), inverse = 1 / sum;
-    for (int64_t j = 0; j < n; j++)
-        row[j] *= inverse;
-    return largest + MATH(log)(sum);
+    for (int64_t i = 0; i < rows; i++) {
+        const REAL of_row = NAME(exponentials)(s + i * n, n, largest[i]);
+        sum[i] = of_row == 0 ? (REAL)INFINITY : of_row;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        const REAL inverse = 1 / sum[i];
+        for (int64_t j = 0; j < n; j++)
+            s[i * n + j] *= inverse;
+    }
+    for (int64_t i = 0; i < rows; i++)
+        log_sum[i] = largest[i] + MATH(log)(sum[i]);
 }
 
 /* ---- forward ------------------------------------------------------------------------------------------- */
@@ -348,8 +352,7 @@ static void NAME(forward_head)(const attention *a, int64_t b, int64_t h, REAL *s
         const int64_t rows = a->Tq - first < TILE ? a->Tq - first : TILE;
         if (a->Tk > 0) {
             NAME(scores)(a, b, h, first, rows, q, k_t, s);
-            for (int64_t i = 0; i < rows; i++)
-                log_sum[first + i] = NAME(softmax_row)(s + i * a->k_row, a->k_row);
+            NAME(softmax_rows)(rows, a->k_row, s, log_sum + first);
             NAME(product)
             (rows, a->d, a->Tk, 1, (reel__matrix){s, a->k_row, 1}, v, a->d_row, y, a->d_row, false);
         } else { /* a softmax of nothing */
