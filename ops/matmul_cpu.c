@@ -58,10 +58,13 @@ static void turn(reel__product *p) {
 }
 
 /* Tiles large enough for the BLAS to reach its speed, and enough of them for the threads of a large machine;
- * in powers of two where possible, since threads are. */
+ * in powers of two where possible, since threads are. Square ones read least of a and b together, but where
+ * a core's cache holds b, whole rows, for which a is read once. */
 static void choose_tiles(product *p) {
     const reel__product *const whole = &p->whole;
     enum { LARGEST_M = 512, LARGEST_N = 1024, SMALLEST = 96, WANTED = 16, MOST_SLICES = 8, UNIT_N = 16 };
+    enum { CACHED_BYTES = 512 << 10 };
+    const bool b_cached = whole->k * whole->n * (int64_t)reel_dtype_bytes(whole->dtype) <= CACHED_BYTES;
     const int64_t unit_m = whole->dtype == REEL_BF16 ? 4 : 16; /* rows that the BLAS takes at once */
     const int64_t batches = reel__volume(whole->batch_axes, whole->batch);
     p->terms = reel__volume(whole->sum_axes, whole->sum);
@@ -75,7 +78,7 @@ static void choose_tiles(product *p) {
     while (p->tile_n > LARGEST_N)
         halve(whole->n, UNIT_N, &p->tile_n, &p->tiles_n);
     while (batches * p->tiles_m * p->tiles_n * p->slices < WANTED) {
-        if (p->tile_m >= p->tile_n && p->tile_m >= 2 * SMALLEST)
+        if ((b_cached || p->tile_m >= p->tile_n) && p->tile_m >= 2 * SMALLEST)
             halve(whole->m, unit_m, &p->tile_m, &p->tiles_m);
         else if (p->tile_n >= 2 * SMALLEST)
             halve(whole->n, UNIT_N, &p->tile_n, &p->tiles_n);
