@@ -167,12 +167,16 @@ static reel_tensor around_axis(const reel_tensor *x, int axis) {
     return view;
 }
 
-/* As much of x as is gone through at once: even parts, whose up products fit where they are found again. */
-static int64_t part_of(const reel_context *ctx, const reel_tensor *x, const reel_tensor *up) {
+/* As much of x as is gone through at once: even parts, whose up products fit where they are found again. On a
+ * CPU they take no less than the weights and their gradients do, all of which each part reads. */
+static int64_t part_of(const reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
+                       const reel_tensor *down) {
     enum { CPU_BYTES = 4 << 20, GPU_BYTES = 64 << 20, UNIT = 128 /* rows */ };
+    const int64_t element = (int64_t)reel_dtype_bytes(x->dtype);
     const int64_t inner = x->rank == 3 ? x->shape[2] : 1, outer = x->shape[0];
-    const int64_t each = up->shape[0] * inner * (int64_t)reel_dtype_bytes(x->dtype);
-    const int64_t most = (ctx->device ? GPU_BYTES : CPU_BYTES) / each, unit = x->rank == 2 ? UNIT : 1;
+    const int64_t each = up->shape[0] * inner * element, unit = x->rank == 2 ? UNIT : 1;
+    const int64_t weights = 2 * (reel_elements(up) + reel_elements(down)) * element;
+    const int64_t most = (ctx->device ? GPU_BYTES : weights > CPU_BYTES ? weights : CPU_BYTES) / each;
     const int64_t parts = most > 0 ? (outer + most - 1) / most : outer;
     const int64_t size = ((outer + parts - 1) / parts + unit - 1) / unit * unit;
     return size < outer ? size : outer;
@@ -194,7 +198,7 @@ static void gated_mlp_backward(reel_context *ctx, const reel_node *node) {
     const reel__gradient to_up = reel__wide_gradient_of(ctx, node, 1);
     const reel__gradient to_down = reel__wide_gradient_of(ctx, node, 2);
     const reel_tensor kept = gate_up ? around_axis(gate_up, axis) : (reel_tensor){0};
-    const int64_t size = gate_up && ctx->device ? x.shape[0] : part_of(ctx, &x, up);
+    const int64_t size = gate_up && ctx->device ? x.shape[0] : part_of(ctx, &x, up, down);
     const reel_tensor *const all_dg =
         reel__result(ctx, x.dtype, x.rank, (int64_t[]){size, up->shape[0], x.shape[2]});
     const reel_tensor *const all_h =
