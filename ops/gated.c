@@ -4,6 +4,7 @@
 #include "loop.h"
 #include "part.h"
 #include "product.h"
+#include "spread.h"
 #include "tape.h"
 #include <reel/ops.h>
 
@@ -182,6 +183,16 @@ static int64_t part_of(const reel_context *ctx, const reel_tensor *x, const reel
     return size < outer ? size : outer;
 }
 
+/* Memory for a matrix or matrices between the products of a gradient, its rows free to lie where they do not
+ * collide. */
+static reel_tensor between(reel_context *ctx, reel_dtype dtype, int rank, const int64_t *shape) {
+    int64_t spread[REEL_MAX_RANK];
+    memcpy(spread, shape, (size_t)rank * sizeof *shape);
+    if (!ctx->device)
+        spread[rank - 1] = reel__spread_row(dtype, shape[rank - 1]);
+    return reel__part(reel__result(ctx, dtype, rank, spread), rank - 1, 0, shape[rank - 1]);
+}
+
 enum { SAVED_X, SAVED_UP, SAVED_DOWN, SAVED_GATE_UP /* NULL where it is made again */ };
 
 /* Gradients as of linear or matmul, then swiglu_linear, part by part: with g = up x and h = swiglu(g)
@@ -199,14 +210,12 @@ static void gated_mlp_backward(reel_context *ctx, const reel_node *node) {
     const reel__gradient to_down = reel__wide_gradient_of(ctx, node, 2);
     const reel_tensor kept = gate_up ? around_axis(gate_up, axis) : (reel_tensor){0};
     const int64_t size = gate_up && ctx->device ? x.shape[0] : part_of(ctx, &x, up, down);
-    const reel_tensor *const all_dg =
-        reel__result(ctx, x.dtype, x.rank, (int64_t[]){size, up->shape[0], x.shape[2]});
-    const reel_tensor *const all_h =
-        reel__result(ctx, x.dtype, x.rank, (int64_t[]){size, down->shape[1], x.shape[2]});
+    const reel_tensor all_dg = between(ctx, x.dtype, x.rank, (int64_t[]){size, up->shape[0], x.shape[2]});
+    const reel_tensor all_h = between(ctx, x.dtype, x.rank, (int64_t[]){size, down->shape[1], x.shape[2]});
     for (int64_t first = 0, n; first < x.shape[0] && !reel__failed(ctx); first += n) {
         n = x.shape[0] - first < size ? x.shape[0] - first : size;
         const reel_tensor x_part = reel__part(&x, 0, first, n), dy_part = reel__part(&dy, 0, first, n);
-        reel_tensor dg = reel__part(all_dg, 0, 0, n), h = reel__part(all_h, 0, 0, n);
+        reel_tensor dg = reel__part(&all_dg, 0, 0, n), h = reel__part(&all_h, 0, 0, n);
         const reel_tensor g = gate_up ? reel__part(&kept, 0, first, n) : dg;
         if (!gate_up)
             map(ctx, rows, *up, &x_part, &dg, false);

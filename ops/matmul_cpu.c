@@ -7,6 +7,7 @@
 #include "loop.h"
 #include "product.h"
 #include "product_plan.h"
+#include "spread.h"
 
 #include <string.h>
 
@@ -71,7 +72,8 @@ static void choose_tiles(product *p) {
     p->tile_m = whole->m;
     p->tile_n = whole->n;
     p->tiles_m = p->tiles_n = p->slices = 1;
-    if (whole->batch_axes == 0 && whole->c_dtype != REEL_BF16)
+    if (whole->batch_axes == 0 && whole->c_dtype != REEL_BF16 &&
+        whole->c_row == (p->turned ? whole->m : whole->n))
         p->slices = p->terms < MOST_SLICES ? p->terms : MOST_SLICES;
     while (p->tile_m > LARGEST_M)
         halve(whole->m, unit_m, &p->tile_m, &p->tiles_m);
@@ -220,10 +222,52 @@ static void run(reel_context *ctx, product *p) {
         reel__storage_release(ctx, storage);
 }
 
+/* Whether a factor whose k rows a BLAS copies tile by tile is worth a copy as a whole, to rows that do not
+ * collide. `others` is the other size of c: how often each of its elements is used. */
+static bool better_spread(const reel__product *p, int64_t row, int64_t others) {
+    enum { LEAST_OTHERS = 512 };
+    return p->dtype == REEL_F32 && p->batch_axes + p->sum_axes == 0 && others >= LEAST_OTHERS &&
+           p->k > REEL__ROWS_HELD && reel__spread_row(p->dtype, row) != row;
+}
+
+/* Makes a factor, k rows of n elements, such a copy, in storage that is returned; NULL where memory is short.
+ */
+static reel__storage *spread(reel_context *ctx, int64_t k, int64_t n, const char **factor, int64_t *row) {
+    const int64_t spread_row = reel__spread_row(REEL_F32, n);
+    const reel_tensor from = {.dtype = REEL_F32,
+                              .rank = 2,
+                              .shape = {k, n},
+                              .stride = {*row, 1},
+                              .data = (void *)(uintptr_t)*factor};
+    const size_t bytes = (size_t)(k * spread_row) * sizeof(float);
+    reel__storage *storage = reel__storage_new(ctx, bytes);
+    if (!storage) {
+        reel__no_memory(ctx, NULL, bytes, "a copy of a factor of %lld x %lld", (long long)k, (long long)n);
+        return NULL;
+    }
+    reel_tensor to = from;
+    to.stride[0] = spread_row;
+    to.data = storage->data;
+    reel__copy_values(ctx, &to, &from, false);
+    *factor = storage->data;
+    *row = spread_row;
+    return storage;
+}
+
 static void multiply(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
                      bool accumulate) {
     product p = plan(ctx, a, b, c, accumulate);
-    run(ctx, &p);
+    reel__product *const whole = &p.whole;
+    reel__storage *held[2] = {NULL, NULL};
+    if (whole->a_row == 1 && better_spread(whole, whole->a_column, whole->n))
+        held[0] = spread(ctx, whole->k, whole->m, &whole->a, &whole->a_column);
+    if (whole->b_column == 1 && better_spread(whole, whole->b_row, whole->m))
+        held[1] = spread(ctx, whole->k, whole->n, &whole->b, &whole->b_row);
+    if (!reel__failed(ctx))
+        run(ctx, &p);
+    for (int i = 0; i < 2; i++)
+        if (held[i])
+            reel__storage_release(ctx, held[i]);
 }
 
 /* Shows x as an f32 copy in storage from the pool, whose rows or columns lie in memory as x's do; stride 0

@@ -61,7 +61,8 @@ reel__product reel__product_of(const reel_tensor *a, const reel_tensor *b, const
         .a_column = a->stride[last],
         .b_row = b->stride[last - 1],
         .b_column = b->stride[last],
-        .c_row = c->shape[last], /* row-major, whatever the stride of a single row says */
+        /* the stride of a single row says nothing */
+        .c_row = c->shape[last - 1] == 1 ? c->shape[last] : c->stride[last - 1],
         .a = a->data,
         .b = b->data,
         .c = c->data,
