@@ -16,14 +16,13 @@ enum { LAST_M = 1, LAST_N = 2, ACCUMULATE = 4, BF16_PLANS = 8 };
 enum { PAGE = 4096 };
 
 typedef struct product {
-    reel__product whole; /* with turned, of c^T = b^T a^T */
-    bool turned;
+    reel__product whole;
     int64_t tile_m, tile_n, tiles_m, tiles_n;
     int64_t terms, slices; /* of the sum */
     char *partial;         /* the sums of all slices but the first, row-major */
     const reel_context *ctx;
     const reel__bf16_plan *plans[BF16_PLANS]; /* for bf16 alone */
-    char *scratch;                            /* of oneDNN's for bf16, or a tile that is to be turned */
+    char *scratch;                            /* for bf16 alone, oneDNN's */
     size_t scratch_bytes;                     /* per thread */
 } product;
 
@@ -33,54 +32,30 @@ static void halve(int64_t size, int64_t unit, int64_t *tile, int64_t *tiles) {
     *tiles = (size + *tile - 1) / *tile;
 }
 
-/* A BLAS copies both factors as it needs them, a along the rows of a^T: the wider these, the more often it
- * leaves a page. It goes sooner along the rows of the wider factor as b, where the sum is long enough to pay
- * for turning the result. */
-static bool better_turned(const reel__product *p) {
-    enum { LEAST_K = 96 };
-    return p->dtype == REEL_F32 && p->a_row == 1 && p->a_column > 1 && p->b_column == 1 && p->m > p->n &&
-           p->k >= LEAST_K;
-}
-
-static void turn(reel__product *p) {
-    const reel__product as_it_was = *p;
-    p->m = as_it_was.n;
-    p->n = as_it_was.m;
-    p->a = as_it_was.b;
-    p->b = as_it_was.a;
-    p->a_row = as_it_was.b_column;
-    p->a_column = as_it_was.b_row;
-    p->b_row = as_it_was.a_column;
-    p->b_column = as_it_was.a_row;
-    memcpy(p->a_batch, as_it_was.b_batch, sizeof p->a_batch);
-    memcpy(p->b_batch, as_it_was.a_batch, sizeof p->b_batch);
-    memcpy(p->a_sum, as_it_was.b_sum, sizeof p->a_sum);
-    memcpy(p->b_sum, as_it_was.a_sum, sizeof p->b_sum);
-}
-
 /* Tiles large enough for the BLAS to reach its speed, and enough of them for the threads of a large machine;
- * in powers of two where possible, since threads are. Square ones read least of a and b together, but where
- * a core's cache holds b, whole rows, for which a is read once. */
+ * in powers of two where possible, since threads are. Square ones read least of a and b together; but whole
+ * rows, for which a is read once, do better where a core's cache holds b, and where a is a^T, which a BLAS
+ * copies along its rows. */
 static void choose_tiles(product *p) {
     const reel__product *const whole = &p->whole;
     enum { LARGEST_M = 512, LARGEST_N = 1024, SMALLEST = 96, WANTED = 16, MOST_SLICES = 8, UNIT_N = 16 };
     enum { CACHED_BYTES = 512 << 10 };
     const bool b_cached = whole->k * whole->n * (int64_t)reel_dtype_bytes(whole->dtype) <= CACHED_BYTES;
+    const bool whole_rows = b_cached || whole->a_column != 1;
     const int64_t unit_m = whole->dtype == REEL_BF16 ? 4 : 16; /* rows that the BLAS takes at once */
     const int64_t batches = reel__volume(whole->batch_axes, whole->batch);
     p->terms = reel__volume(whole->sum_axes, whole->sum);
     p->tile_m = whole->m;
     p->tile_n = whole->n;
     p->tiles_m = p->tiles_n = p->slices = 1;
-    if (whole->batch_axes == 0 && whole->c_dtype != REEL_BF16 &&
-        whole->c_row == (p->turned ? whole->m : whole->n))
+    if (whole->batch_axes == 0 && whole->c_dtype != REEL_BF16 && whole->c_row == whole->n)
         p->slices = p->terms < MOST_SLICES ? p->terms : MOST_SLICES;
     while (p->tile_m > LARGEST_M)
         halve(whole->m, unit_m, &p->tile_m, &p->tiles_m);
     while (p->tile_n > LARGEST_N)
         halve(whole->n, UNIT_N, &p->tile_n, &p->tiles_n);
     while (batches * p->tiles_m * p->tiles_n * p->slices < WANTED) {
-        if ((b_cached || p->tile_m >= p->tile_n) && p->tile_m >= 2 * SMALLEST)
+        if ((whole_rows || p->tile_m >= p->tile_n) && p->tile_m >= 2 * SMALLEST)
             halve(whole->m, unit_m, &p->tile_m, &p->tiles_m);
         else if (p->tile_n >= 2 * SMALLEST)
             halve(whole->n, UNIT_N, &p->tile_n, &p->tiles_n);
@@ -106,8 +81,8 @@ static tile tile_of(const product *p, int64_t index) {
     const int64_t slice = index % p->slices, column = index / p->slices % p->tiles_n * p->tile_n;
     const int64_t row = index / p->slices / p->tiles_n % p->tiles_m * p->tile_m;
     const int64_t batch = index / p->slices / p->tiles_n / p->tiles_m;
-    const int64_t c_at = (p->turned ? column * whole->c_row + row : row * whole->c_row + column) +
-                         reel__offset(batch, whole->batch_axes, whole->batch, whole->c_batch);
+    const int64_t c_at =
+        row * whole->c_row + column + reel__offset(batch, whole->batch_axes, whole->batch, whole->c_batch);
     return (tile){
         .m = whole->m - row < p->tile_m ? whole->m - row : p->tile_m,
         .n = whole->n - column < p->tile_n ? whole->n - column : p->tile_n,
@@ -121,30 +96,10 @@ static tile tile_of(const product *p, int64_t index) {
     };
 }
 
-/* c = from^T or c += from^T: `from` is m x n and row-major, the rows of c are c_row apart. Whole lines of c
- * at a time. */
-static void store_turned(int64_t m, int64_t n, const float *REEL_RESTRICT from, float *REEL_RESTRICT c,
-                         int64_t c_row, bool accumulate) {
-    enum { LINE = 16 };
-    int64_t first = 0;
-    for (; first + LINE <= m; first += LINE)
-        for (int64_t j = 0; j < n; j++) {
-            const float *column = from + first * n + j;
-            float *to = c + j * c_row + first;
-            for (int i = 0; i < LINE; i++)
-                to[i] = column[i * n] + (accumulate ? to[i] : 0);
-        }
-    for (int64_t j = 0; j < n; j++)
-        for (int64_t i = first; i < m; i++)
-            c[j * c_row + i] = from[i * n + j] + (accumulate ? c[j * c_row + i] : 0);
-}
-
 static void compute_tile(const product *p, const tile *t) {
     const reel__product *const whole = &p->whole;
     char *const scratch = p->scratch ? p->scratch + (size_t)reel__thread_index() * p->scratch_bytes : NULL;
-    void *const c = p->turned ? scratch : t->c;
-    const int64_t c_row = p->turned ? t->n : whole->c_row;
-    const bool to_sum = t->accumulate && !p->turned;
+    void *const c = t->c;
     const int64_t element = (int64_t)reel_dtype_bytes(whole->dtype);
     const int place = (t->m < p->tile_m ? LAST_M : 0) | (t->n < p->tile_n ? LAST_N : 0);
     for (int64_t term = t->first; term < t->end; term++) {
@@ -152,17 +107,15 @@ static void compute_tile(const product *p, const tile *t) {
         const int64_t b_term = t->b + reel__offset(term, whole->sum_axes, whole->sum, whole->b_sum);
         const reel__matrix a = {whole->a + element * a_term, whole->a_row, whole->a_column};
         const reel__matrix b = {whole->b + element * b_term, whole->b_row, whole->b_column};
-        const bool accumulate = to_sum || term > t->first;
+        const bool accumulate = t->accumulate || term > t->first;
         if (whole->dtype == REEL_F64)
-            reel__gemm_f64(t->m, t->n, whole->k, 1, a, b, c, c_row, accumulate);
+            reel__gemm_f64(t->m, t->n, whole->k, 1, a, b, c, whole->c_row, accumulate);
         else if (whole->dtype == REEL_BF16)
             reel__gemm_bf16(p->ctx, p->plans[place | (accumulate ? ACCUMULATE : 0)], a.data, b.data, c,
                             scratch);
         else
-            reel__gemm_f32(t->m, t->n, whole->k, 1, a, b, c, c_row, accumulate);
+            reel__gemm_f32(t->m, t->n, whole->k, 1, a, b, c, whole->c_row, accumulate);
     }
-    if (p->turned)
-        store_turned(t->m, t->n, c, (float *)(void *)t->c, whole->c_row, t->accumulate);
 }
 
 static void compute_tiles(int64_t begin, int64_t end, void *arg) {
@@ -190,12 +143,7 @@ static void add_slices(int64_t begin, int64_t end, void *arg) {
 static product plan(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, const reel_tensor *c,
                     bool accumulate) {
     product p = {.whole = reel__product_of(a, b, c, accumulate), .ctx = ctx};
-    p.turned = better_turned(&p.whole);
-    if (p.turned)
-        turn(&p.whole);
     choose_tiles(&p);
-    if (p.turned)
-        p.scratch_bytes = (size_t)(p.tile_m * p.tile_n) * sizeof(float);
     return p;
 }
 
