@@ -190,7 +190,9 @@ static reel_tensor between(reel_context *ctx, reel_dtype dtype, int rank, const 
     memcpy(spread, shape, (size_t)rank * sizeof *shape);
     if (!ctx->device)
         spread[rank - 1] = reel__spread_row(dtype, shape[rank - 1]);
-    return reel__part(reel__result(ctx, dtype, rank, spread), rank - 1, 0, shape[rank - 1]);
+    reel_tensor x = *reel__result(ctx, dtype, rank, spread);
+    x.shape[rank - 1] = shape[rank - 1];
+    return x;
 }
 
 enum { SAVED_X, SAVED_UP, SAVED_DOWN, SAVED_GATE_UP /* NULL where it is made again */ };
