@@ -64,7 +64,7 @@ static void choose_tiles(product *p) {
     }
 }
 
-/* What one slice's sum takes; there are slices only where c is one matrix. */
+/* What one slice's sum takes; there are slices only where c is one row-major matrix. */
 static int64_t slice_bytes(const product *p) {
     return p->whole.m * p->whole.n * (int64_t)reel_dtype_bytes(p->whole.c_dtype);
 }
