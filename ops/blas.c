@@ -54,26 +54,18 @@ static void release_signals(const sigset_t *before) {
         pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-int reel__blas_one_thread(void) {
-    const int before = omp_get_max_threads();
-    omp_set_num_threads(1);
-    return before;
-}
-
-void reel__blas_threads_back(int threads) {
-    omp_set_num_threads(threads);
-}
-
 /* oneDNN chooses its code by the CPU's features, where OpenBLAS goes by a list of models and takes a CPU that
- * is newer than itself for an old one. */
+ * is newer than itself for an old one. How many threads to use it asks OpenMP, when it writes code and when it
+ * runs it: the answer is one. */
 static bool onednn_sgemm(int64_t m, int64_t n, int64_t k, float scale, layout la, const float *a, layout lb,
                          const float *b, float beta, float *c, int64_t ldc) {
     sigset_t signals_before;
     hold_signals(&signals_before);
-    const int threads_before = reel__blas_one_thread();
+    const int threads_before = omp_get_max_threads();
+    omp_set_num_threads(1);
     const dnnl_status_t status =
         dnnl_sgemm(la.transpose, lb.transpose, m, n, k, scale, a, la.distance, b, lb.distance, beta, c, ldc);
-    reel__blas_threads_back(threads_before);
+    omp_set_num_threads(threads_before);
     release_signals(&signals_before);
     return status == dnnl_success;
 }

@@ -17,12 +17,6 @@ typedef struct reel__matrix {
  * To be called by an op before its kernel uses what follows. A GPU needs none of it. */
 bool reel__blas_prepare(reel_context *ctx, const char *op);
 
-/* Where the build has oneDNN, which asks OpenMP how many threads to use, when it writes code and when it runs
- * it: between these two calls the answer is one, on the calling thread. The first returns what the second
- * takes. */
-int reel__blas_one_thread(void);
-void reel__blas_threads_back(int threads);
-
 /* Whether a BLAS can read rows x columns with these strides in place. */
 bool reel__blas_readable(int64_t rows, int64_t columns, int64_t row, int64_t column);
 

@@ -40,10 +40,7 @@ void REEL_CPU(swiglu_again_backward)(const reel_context *ctx, const reel_tensor 
 
 /* ---- a gated MLP --------------------------------------------------------------------------------------- */
 
-enum { UP, DOWN, PRODUCTS };
-
-/* Of a block that is the last of its kind, or any other. */
-enum { FULL, LAST, BLOCKS };
+enum { UP, DOWN };
 
 /* Along the last axis a block is some rows of x, else some columns of one example (in x columns). */
 typedef struct gated_mlp {
@@ -55,8 +52,7 @@ typedef struct gated_mlp {
     int64_t size, block, blocks;     /* rows in all, or columns; per block; blocks per example */
     const char *x, *up, *down;
     char *y, *kept; /* kept: up x, or NULL */
-    const reel__bf16_plan *plans[PRODUCTS][BLOCKS];
-    char *scratch; /* per thread: the result of the first product, then x and y in f32, or oneDNN's */
+    char *scratch;  /* per thread: the result of the first product, then x and y in f32, or packed bf16 */
     size_t between_bytes, scratch_bytes;
 } gated_mlp;
 
@@ -79,7 +75,7 @@ static void choose_blocks(gated_mlp *g) {
     if (g->blocks > 2)
         g->blocks = (g->blocks + 2) / 4 * 4; /* so that 2 and 4 threads have equal shares */
     g->blocks = g->blocks > 0 ? g->blocks : 1;
-    const int64_t unit = 4;
+    const int64_t unit = g->dtype == REEL_BF16 ? 2 * REEL__BF16_GROUP : 4;
     g->block = ((g->size + g->blocks - 1) / g->blocks + unit - 1) / unit * unit;
     g->block = g->block < g->size ? g->block : g->size;
     g->blocks = (g->size + g->block - 1) / g->block;
@@ -91,38 +87,39 @@ static int64_t h_row(const gated_mlp *g) {
     return fills_kept(g) ? g->inner : 2 * g->inner;
 }
 
-/* The product of a block of n rows or columns; its matrices without their addresses. */
-static reel__bf16_shape product_shape(const gated_mlp *g, int product, int64_t n) {
+/* The product of a block of n rows or columns; weights of bf16 are packed. */
+static void multiply(const gated_mlp *g, int product, int64_t n, const char *weight, const void *x, void *y,
+                     char *scratch) {
     const int64_t from = product == UP ? g->in : g->inner, to = product == UP ? 2 * g->inner : g->out;
-    if (g->along_rows) /* (n x from) (to x from)^T */
-        return (reel__bf16_shape){.m = n,
-                                  .n = to,
-                                  .k = from,
-                                  .a_row = product == UP ? from : h_row(g),
-                                  .a_column = 1,
-                                  .b_row = 1,
-                                  .b_column = from,
-                                  .c_row = to};
-    return (reel__bf16_shape){.m = to, /* (to x from) (from x n); swiglu's result is the upper half */
-                              .n = n,
-                              .k = from,
-                              .a_row = from,
-                              .a_column = 1,
-                              .b_row = product == UP && !g->by_f32 ? g->columns : n,
-                              .b_column = 1,
-                              .c_row = (product == UP ? fills_kept(g) : !g->by_f32) ? g->columns : n};
-}
-
-static void multiply(const gated_mlp *g, int product, int64_t n, const void *a, const void *b, void *c,
-                     void *scratch) {
-    const reel__bf16_shape s = product_shape(g, product, n);
-    const reel__matrix left = {a, s.a_row, s.a_column}, right = {b, s.b_row, s.b_column};
-    if (g->dtype == REEL_F64)
-        reel__gemm_f64(s.m, s.n, s.k, 1, left, right, c, s.c_row, false);
-    else if (g->dtype == REEL_F32)
-        reel__gemm_f32(s.m, s.n, s.k, 1, left, right, c, s.c_row, false);
-    else
-        reel__gemm_bf16(g->ctx, g->plans[product][n < g->block ? LAST : FULL], a, b, c, scratch);
+    const bool rows = g->along_rows;
+    /* (n x from) (to x from)^T, or (to x from) (from x n); swiglu's result is the left or upper half */
+    const int64_t m = rows ? n : to, columns = rows ? to : n;
+    const int64_t x_row = rows                          ? (product == UP ? from : h_row(g))
+                          : product == UP && !g->by_f32 ? g->columns
+                                                        : n;
+    const int64_t y_row = rows ? to : (product == UP ? fills_kept(g) : !g->by_f32) ? g->columns : n;
+    const reel__matrix of_x = {x, x_row, 1}, of_weight = {weight, rows ? 1 : from, rows ? from : 1};
+    const reel__matrix a = rows ? of_x : of_weight, b = rows ? of_weight : of_x;
+    if (g->dtype == REEL_F64) {
+        reel__gemm_f64(m, columns, from, 1, a, b, y, y_row, false);
+    } else if (g->dtype == REEL_F32) {
+        reel__gemm_f32(m, columns, from, 1, a, b, y, y_row, false);
+    } else {
+        const bool in_place = rows && !reel__bf16_needs_packing(n, from, of_x);
+        if (rows && !in_place)
+            reel__bf16_pack_a(n, from, of_x, scratch);
+        else if (!rows)
+            reel__bf16_pack_b(from, n, of_x, scratch);
+        const reel__bf16_product p = {.m = m,
+                                      .n = columns,
+                                      .k = from,
+                                      .a = in_place ? reel__bf16_in_place(of_x)
+                                                    : reel__bf16_packed(rows ? scratch : weight, from),
+                                      .b = rows ? weight : scratch,
+                                      .c = y,
+                                      .c_row = y_row};
+        reel__gemm_bf16(g->ctx, &p);
+    }
 }
 
 /* h = swiglu(up x) of a block; h may lie over the gate. */
@@ -162,9 +159,9 @@ static void narrow(int64_t rows, int64_t n, const float *from, reel_bf16 *to, in
 /* A block of n rows or columns from x to y, by way of up_x. */
 static void one_block(const gated_mlp *g, int64_t n, const char *x, char *up_x, char *between, char *scratch,
                       char *y) {
-    multiply(g, UP, n, g->along_rows ? x : g->up, g->along_rows ? g->up : x, up_x, scratch);
+    multiply(g, UP, n, g->up, x, up_x, scratch);
     gate_block(g, n, up_x, between);
-    multiply(g, DOWN, n, g->along_rows ? between : g->down, g->along_rows ? g->down : between, y, scratch);
+    multiply(g, DOWN, n, g->down, between, y, scratch);
 }
 
 /* The same of bf16: what is between is not rounded, but where it is kept. */
@@ -173,12 +170,12 @@ static void one_block_by_f32(const gated_mlp *g, int64_t n, const reel_bf16 *x, 
     float *const x_f32 = (float *)(void *)scratch, *const y_f32 = x_f32 + g->in * g->block;
     const bool rows = g->along_rows;
     widen(rows ? n : g->in, rows ? g->in : n, x, rows ? g->in : g->columns, x_f32);
-    multiply(g, UP, n, rows ? (void *)x_f32 : g->up, rows ? g->up : (void *)x_f32, between, NULL);
+    multiply(g, UP, n, g->up, x_f32, between, NULL);
     if (kept)
         narrow(rows ? n : 2 * g->inner, rows ? 2 * g->inner : n, (float *)(void *)between, kept,
                rows ? 2 * g->inner : g->columns);
     gate_block(g, n, between, between);
-    multiply(g, DOWN, n, rows ? between : g->down, rows ? g->down : between, y_f32, NULL);
+    multiply(g, DOWN, n, g->down, between, y_f32, NULL);
     narrow(rows ? n : g->out, rows ? g->out : n, y_f32, y, rows ? g->out : g->columns);
 }
 
@@ -203,36 +200,50 @@ static void gated_mlp_blocks(int64_t begin, int64_t end, void *arg) {
     }
 }
 
-/* Finds the plans, adds their scratch memory; false with the error kept. */
-static bool plan_bf16(reel_context *ctx, gated_mlp *g) {
-    enum { COUNT = PRODUCTS * BLOCKS };
-    reel__bf16_shape shapes[COUNT];
-    const reel__bf16_plan *plans[COUNT];
-    size_t most = 0;
-    for (int i = 0; i < COUNT; i++)
-        shapes[i] = product_shape(g, i / BLOCKS,
-                                  i % BLOCKS == LAST ? g->size - (g->blocks - 1) * g->block : g->block);
-    for (int i = 0; i < COUNT; i++) /* single rows and columns made plain */
-        reel__blas_strides(shapes[i].k, shapes[i].n, shapes[i].b_row, shapes[i].b_column, &shapes[i].b_row,
-                           &shapes[i].b_column);
-    if (!reel__bf16_plans(ctx, "gated_mlp", COUNT, shapes, plans))
-        return false;
-    for (int i = 0; i < COUNT; i++) {
-        const size_t bytes = reel__bf16_scratch(plans[i]);
-        g->plans[i / BLOCKS][i % BLOCKS] = plans[i];
-        most = bytes > most ? bytes : most;
-    }
-    g->scratch_bytes += most;
-    return true;
+/* Bytes of a weight in the form that blocks read; 0 where that is its own. */
+static size_t weight_bytes(const gated_mlp *g, const reel_tensor *weight) {
+    if (g->dtype == REEL_BF16)
+        return (size_t)reel__bf16_packed_bytes(weight->shape[0], weight->shape[1]);
+    return g->by_f32 ? (size_t)reel_elements(weight) * sizeof(float) : 0;
 }
 
-/* x in f32, in memory at `to`; returns what follows it. */
-static char *weights_in_f32(reel_context *ctx, const reel_tensor *x, char *to) {
-    reel_tensor copy = *x;
+typedef struct packing {
+    const reel_tensor *weight;
+    char *to;
+    bool along_rows;
+} packing;
+
+/* Pieces of a weight's rows: columns of b, or rows of a. */
+static void pack_weight(int64_t begin, int64_t end, void *arg) {
+    enum { PIECE = REEL__BF16_PACKED_TOGETHER };
+    const packing *p = arg;
+    const int64_t k = p->weight->shape[1];
+    for (int64_t first = begin * PIECE; first < end * PIECE && first < p->weight->shape[0]; first += PIECE) {
+        const int64_t left = p->weight->shape[0] - first, lines = left < PIECE ? left : PIECE;
+        const reel_bf16 *const from = (const reel_bf16 *)p->weight->data + first * k;
+        char *const to = p->to + reel__bf16_packed_bytes(first, k);
+        if (p->along_rows)
+            reel__bf16_pack_b(k, lines, (reel__matrix){from, 1, k}, to);
+        else
+            reel__bf16_pack_a(lines, k, (reel__matrix){from, k, 1}, to);
+    }
+}
+
+/* A weight in that form, made in memory at `to`. */
+static const char *weight_form(const gated_mlp *g, const reel_tensor *weight, char *to) {
+    if (g->dtype == REEL_BF16) {
+        enum { PIECE = REEL__BF16_PACKED_TOGETHER };
+        packing p = {weight, to, g->along_rows};
+        reel__parallel_for(g->ctx, (weight->shape[0] + PIECE - 1) / PIECE, 1, pack_weight, &p);
+        return to;
+    }
+    if (!g->by_f32)
+        return weight->data;
+    reel_tensor copy = *weight;
     copy.dtype = REEL_F32;
     copy.data = to;
-    reel__copy_values(ctx, &copy, x, false);
-    return to + reel_elements(x) * (int64_t)sizeof(float);
+    reel__copy_values(g->ctx, &copy, weight, false);
+    return to;
 }
 
 /* Everything but addresses and memory. */
@@ -252,33 +263,38 @@ static gated_mlp gated_mlp_of(reel_context *ctx, const reel_tensor *x, const ree
     return g;
 }
 
+/* What a thread needs beside the result of the first product: x and y of a block in f32, or x or swiglu's
+ * result packed. */
+static size_t block_bytes(const gated_mlp *g) {
+    if (g->by_f32)
+        return (size_t)((g->in + g->out) * g->block) * sizeof(float);
+    const int64_t most = g->in > g->inner ? g->in : g->inner;
+    return g->dtype == REEL_BF16 ? (size_t)reel__bf16_packed_bytes(g->block, most) : 0;
+}
+
+static size_t whole_pages(size_t bytes) {
+    enum { PAGE = 4096 }; /* threads share none */
+    return (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
 void REEL_CPU(gated_mlp)(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
                          const reel_tensor *down, int axis, reel_tensor *y, reel_tensor *kept) {
-    enum { PAGE = 4096 }; /* threads share none */
     gated_mlp g = gated_mlp_of(ctx, x, down, axis, kept != NULL);
     g.x = x->data;
-    g.up = up->data;
-    g.down = down->data;
     g.y = y->data;
     g.kept = kept ? kept->data : NULL;
-    g.between_bytes = (g.between_bytes + PAGE - 1) / PAGE * PAGE;
-    g.scratch_bytes = g.between_bytes + (g.by_f32 ? (size_t)((g.in + g.out) * g.block) * sizeof(float) : 0);
-    if (g.dtype == REEL_BF16 && !plan_bf16(ctx, &g))
-        return;
-    g.scratch_bytes = (g.scratch_bytes + PAGE - 1) / PAGE * PAGE;
-    const int64_t weights = g.by_f32 ? reel_elements(up) + reel_elements(down) : 0;
-    const size_t bytes = g.scratch_bytes * (size_t)ctx->threads + (size_t)weights * sizeof(float);
+    g.between_bytes = whole_pages(g.between_bytes);
+    g.scratch_bytes = whole_pages(g.between_bytes + block_bytes(&g));
+    const size_t threads = g.scratch_bytes * (size_t)ctx->threads, of_up = weight_bytes(&g, up);
+    const size_t bytes = threads + of_up + weight_bytes(&g, down);
     reel__storage *scratch = reel__storage_new(ctx, bytes);
     if (!scratch) {
         reel__no_memory(ctx, NULL, bytes, "the blocks of %d threads", ctx->threads);
         return;
     }
     g.scratch = scratch->data;
-    if (g.by_f32) {
-        g.up = g.scratch + g.scratch_bytes * (size_t)ctx->threads;
-        g.down = weights_in_f32(ctx, up, (char *)scratch->data + g.scratch_bytes * (size_t)ctx->threads);
-        weights_in_f32(ctx, down, (char *)(uintptr_t)g.down);
-    }
+    g.up = weight_form(&g, up, g.scratch + threads);
+    g.down = weight_form(&g, down, g.scratch + threads + of_up);
     reel__parallel_for(ctx, g.size > 0 ? reel_elements(x) / (g.in * g.size) * g.blocks : 0, 1,
                        gated_mlp_blocks, &g);
     reel__storage_release(ctx, scratch);

@@ -1,267 +1,342 @@
-/* oneDNN's matrix product primitives, kept by the context under the shape that they were made for. */
+/* Products of bf16 by AVX512-BF16 and AMX. The one file that is compiled for these instructions. */
 #include "gemm_bf16.h"
 
-#ifndef REEL_ONEDNN_BF16
+#ifndef REEL_BF16_UNITS
 
 bool reel__bf16_ready(const reel_context *ctx) {
     (void)ctx;
     return false;
 }
 
-bool reel__bf16_plans(reel_context *ctx, const char *op, int n, const reel__bf16_shape *shapes,
-                      const reel__bf16_plan **plans) {
-    (void)n, (void)shapes, (void)plans;
-    reel__error(ctx, REEL_ERROR_DEVICE, op, "this build computes no products of bf16");
-    return false;
+void reel__bf16_pack_a(int64_t m, int64_t k, reel__matrix a, char *to) {
+    (void)m, (void)k, (void)a, (void)to;
 }
 
-size_t reel__bf16_scratch(const reel__bf16_plan *plan) {
-    (void)plan;
-    return 0;
+void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to) {
+    (void)k, (void)n, (void)b, (void)to;
 }
 
-void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_plan *plan, const void *a, const void *b,
-                     void *c, void *scratch) {
-    (void)ctx, (void)plan, (void)a, (void)b, (void)c, (void)scratch;
+void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_product *product) {
+    (void)ctx, (void)product;
 }
 
 #else
 
-#include "blas.h"
+#include "rows.h"
 
-#include <oneapi/dnnl/dnnl.h>
-#include <stdlib.h>
-#include <string.h>
+#include <immintrin.h>
 
-enum { A, B, C, SCRATCH, ARGUMENTS };
-enum { BUCKETS = 256, MOST_PLANS = 1024 };
+enum { GROUP = REEL__BF16_GROUP, TERMS = REEL__BF16_TERMS, TILE_BYTES = REEL__BF16_TILE_BYTES };
+enum { LINE_BYTES = 64, ELEMENT = sizeof(reel_bf16) };
 
-struct reel__bf16_plan {
-    reel__bf16_plan *next; /* in its bucket */
-    reel__bf16_shape shape;
-    dnnl_primitive_t primitive;
-    size_t scratch_bytes;
-    int threads;
-    dnnl_memory_t memory[][ARGUMENTS]; /* per thread: oneDNN's headers, which carry the address of a call */
-};
-
-struct reel__bf16_store {
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
-    int count;
-    reel__bf16_plan *buckets[BUCKETS];
-};
-
-/* ---- life ---------------------------------------------------------------------------------------------- */
-
-static void free_plan(reel__bf16_plan *plan) {
-    for (int thread = 0; thread < plan->threads; thread++)
-        for (int i = 0; i < ARGUMENTS; i++)
-            dnnl_memory_destroy(plan->memory[thread][i]); /* NULL is accepted */
-    dnnl_primitive_destroy(plan->primitive);
-    free(plan);
-}
-
-static void free_plans(struct reel__bf16_store *store) {
-    for (int i = 0; i < BUCKETS; i++)
-        while (store->buckets[i]) {
-            reel__bf16_plan *next = store->buckets[i]->next;
-            free_plan(store->buckets[i]);
-            store->buckets[i] = next;
-        }
-    store->count = 0;
-}
-
-static void store_free(reel_context *ctx) {
-    struct reel__bf16_store *store = ctx->bf16_store;
-    free_plans(store);
-    dnnl_stream_destroy(store->stream);
-    dnnl_engine_destroy(store->engine);
-    free(store);
-    ctx->bf16_store = NULL;
-}
-
-/* The context's store, made at first use; NULL when memory is short. */
-static struct reel__bf16_store *store_of(reel_context *ctx) {
-    if (ctx->bf16_store)
-        return ctx->bf16_store;
-    struct reel__bf16_store *store = calloc(1, sizeof *store);
-    if (!store)
-        return NULL;
-    ctx->bf16_store = store;
-    ctx->bf16_store_free = store_free;
-    if (dnnl_engine_create(&store->engine, dnnl_cpu, 0) == dnnl_success &&
-        dnnl_stream_create(&store->stream, store->engine, dnnl_stream_default_flags) == dnnl_success)
-        return store;
-    store_free(ctx);
-    return NULL;
-}
-
-/* Without these instructions oneDNN emulates them, more slowly than f32 computes. */
 bool reel__bf16_ready(const reel_context *ctx) {
-    const unsigned needed = dnnl_cpu_isa_avx512_core_bf16;
-    return ctx->backend == REEL__CPU_AVX512 && (dnnl_get_effective_cpu_isa() & needed) == needed;
+    return ctx->bf16_unit != REEL__BF16_NONE;
 }
 
-/* ---- plans --------------------------------------------------------------------------------------------- */
+/* ---- packing -------------------------------------------------------------------------------------------
+ *
+ * A tile is 16 lines of 16 pairs of numbers, a pair being two terms of one row of a or column of b. In a tile
+ * of a, line i is row i with its 32 terms; in one of b, line i has terms 2 i and 2 i + 1 of all columns:
+ * either is the other transposed. */
 
-typedef struct matrices {
-    dnnl_memory_desc_t description[3]; /* a, b, c */
-} matrices;
+typedef struct tile {
+    __m512i line[GROUP];
+} tile;
 
-static dnnl_status_t describe(const reel__bf16_shape *s, matrices *m) {
-    const dnnl_dims_t a = {s->m, s->k}, b = {s->k, s->n}, c = {s->m, s->n};
-    const dnnl_dims_t a_stride = {s->a_row, s->a_column}, b_stride = {s->b_row, s->b_column};
-    const dnnl_dims_t c_stride = {s->c_row, 1};
-    const dnnl_data_type_t c_type = s->c_is_f32 ? dnnl_f32 : dnnl_bf16;
-    dnnl_status_t status = dnnl_memory_desc_init_by_strides(&m->description[A], 2, a, dnnl_bf16, a_stride);
-    if (status == dnnl_success)
-        status = dnnl_memory_desc_init_by_strides(&m->description[B], 2, b, dnnl_bf16, b_stride);
-    if (status == dnnl_success)
-        status = dnnl_memory_desc_init_by_strides(&m->description[C], 2, c, c_type, c_stride);
-    return status;
+REEL_ALWAYS_INLINE __mmask16 first_of_16(int64_t n) {
+    return n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
 }
 
-/* Scratch memory is ours, so that a call takes none from the system. */
-static dnnl_status_t attributes(const reel__bf16_shape *s, dnnl_primitive_attr_t *attributes) {
-    dnnl_status_t status = dnnl_primitive_attr_create(attributes);
-    if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_scratchpad_mode(*attributes, dnnl_scratchpad_mode_user);
-    if (status != dnnl_success || !s->accumulate)
-        return status;
-    dnnl_post_ops_t after = NULL;
-    status = dnnl_post_ops_create(&after);
-    if (status == dnnl_success)
-        status = dnnl_post_ops_append_sum(after, 1);
-    if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_post_ops(*attributes, after);
-    dnnl_post_ops_destroy(after);
-    return status;
+REEL_ALWAYS_INLINE __mmask32 first_of_32(int64_t n) {
+    return n >= 32 ? 0xffffffffu : (1u << n) - 1;
 }
 
-static dnnl_status_t make_headers(reel__bf16_plan *plan, dnnl_engine_t engine, const matrices *m,
-                                  const dnnl_memory_desc_t *scratch) {
-    const dnnl_memory_desc_t *const descriptions[ARGUMENTS] = {&m->description[A], &m->description[B],
-                                                               &m->description[C], scratch};
-    dnnl_status_t status = dnnl_success;
-    for (int thread = 0; thread < plan->threads; thread++)
-        for (int i = 0; i < ARGUMENTS && status == dnnl_success; i++)
-            status = dnnl_memory_create(&plan->memory[thread][i], descriptions[i], engine, DNNL_MEMORY_NONE);
-    return status;
+/* Line i: 32 terms of row or column i, which lie side by side, those of the next `stride` bytes behind. */
+REEL_ALWAYS_INLINE tile lines_of_terms(const char *from, int64_t stride, int64_t lines, int64_t terms) {
+    tile t;
+    for (int i = 0; i < GROUP; i++)
+        t.line[i] = i < lines ? _mm512_maskz_loadu_epi16(first_of_32(terms), from + i * stride)
+                              : _mm512_setzero_si512();
+    return t;
 }
 
-static dnnl_status_t fill_plan(reel__bf16_plan *plan, dnnl_engine_t engine) {
-    matrices m;
-    dnnl_matmul_desc_t product;
-    dnnl_primitive_attr_t attribute = NULL;
-    dnnl_primitive_desc_t description = NULL;
-    dnnl_status_t status = describe(&plan->shape, &m);
-    if (status == dnnl_success)
-        status = attributes(&plan->shape, &attribute);
-    if (status == dnnl_success)
-        status =
-            dnnl_matmul_desc_init(&product, &m.description[A], &m.description[B], NULL, &m.description[C]);
-    if (status == dnnl_success)
-        status = dnnl_primitive_desc_create(&description, &product, attribute, engine, NULL);
-    if (status == dnnl_success)
-        status = dnnl_primitive_create(&plan->primitive, description);
-    if (status == dnnl_success) {
-        const dnnl_memory_desc_t *scratch =
-            dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0);
-        plan->scratch_bytes = dnnl_memory_desc_get_size(scratch);
-        status = make_headers(plan, engine, &m, scratch);
+/* Line i: terms 2 i and 2 i + 1 of 16 rows or columns, of which one term lies side by side, the next `stride`
+ * bytes behind. */
+REEL_ALWAYS_INLINE tile lines_of_pairs(const char *from, int64_t stride, int64_t lines, int64_t terms) {
+    const __mmask16 mask = first_of_16(lines);
+    tile t;
+    for (int i = 0; i < GROUP; i++, from += 2 * stride) {
+        const __m256i even = _mm256_maskz_loadu_epi16(2 * i < terms ? mask : 0, from);
+        const __m256i odd = _mm256_maskz_loadu_epi16(2 * i + 1 < terms ? mask : 0, from + stride);
+        t.line[i] =
+            _mm512_or_si512(_mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
     }
-    dnnl_primitive_desc_destroy(description);
-    dnnl_primitive_attr_destroy(attribute);
-    return status;
+    return t;
 }
 
-/* Where oneDNN gets no memory for its code it throws, through C: so there must be room before it starts. */
-static bool has_room(void) {
-    const size_t room_bytes = (size_t)16 << 20;
-    void *volatile room = malloc(room_bytes); /* or a compiler omits it */
-    free(room);
-    return room != NULL;
-}
-
-static reel__bf16_plan *new_plan(reel_context *ctx, struct reel__bf16_store *store,
-                                 const reel__bf16_shape *shape) {
-    const size_t headers = (size_t)ctx->threads * sizeof(dnnl_memory_t[ARGUMENTS]);
-    reel__bf16_plan *plan = has_room() ? calloc(1, sizeof *plan + headers) : NULL;
-    if (!plan)
-        return NULL;
-    plan->shape = *shape;
-    plan->threads = ctx->threads;
-    const int threads_before = reel__blas_one_thread();
-    const dnnl_status_t status = fill_plan(plan, store->engine);
-    reel__blas_threads_back(threads_before);
-    if (status == dnnl_success)
-        return plan;
-    free_plan(plan);
-    return NULL;
-}
-
-static unsigned bucket_of(const reel__bf16_shape *shape) {
-    const int64_t *const number = &shape->m;
-    uint64_t hash = 0;
-    for (size_t i = 0; i < sizeof *shape / sizeof *number; i++)
-        hash = (hash ^ (uint64_t)number[i]) * 0x9e3779b97f4a7c15u; /* 2^64 / golden ratio */
-    return (unsigned)(hash >> 56);
-}
-
-static const reel__bf16_plan *plan_of(reel_context *ctx, struct reel__bf16_store *store,
-                                      const reel__bf16_shape *shape) {
-    reel__bf16_plan **const bucket = &store->buckets[bucket_of(shape)];
-    for (const reel__bf16_plan *plan = *bucket; plan; plan = plan->next)
-        if (memcmp(&plan->shape, shape, sizeof *shape) == 0)
-            return plan;
-    reel__bf16_plan *plan = new_plan(ctx, store, shape);
-    if (plan) {
-        plan->next = *bucket;
-        *bucket = plan;
-        store->count++;
+/* Of 16 x 16 pairs. */
+REEL_ALWAYS_INLINE tile transposed(tile t) {
+    tile u;
+    for (int i = 0; i < 16; i += 2) {
+        u.line[i] = _mm512_unpacklo_epi32(t.line[i], t.line[i + 1]);
+        u.line[i + 1] = _mm512_unpackhi_epi32(t.line[i], t.line[i + 1]);
     }
-    return plan;
-}
-
-bool reel__bf16_plans(reel_context *ctx, const char *op, int n, const reel__bf16_shape *shapes,
-                      const reel__bf16_plan **plans) {
-    struct reel__bf16_store *store = store_of(ctx);
-    if (store && store->count > MOST_PLANS) /* shapes that do not repeat */
-        free_plans(store);
-    for (int i = 0; i < n; i++) {
-        plans[i] = store ? plan_of(ctx, store, &shapes[i]) : NULL;
-        if (plans[i])
-            continue;
-        reel__error(ctx, REEL_ERROR_MEMORY, op, "no memory for oneDNN's code of %lld x %lld x %lld",
-                    (long long)shapes[i].m, (long long)shapes[i].n, (long long)shapes[i].k);
-        return false;
+    for (int i = 0; i < 16; i += 4) { /* t.line[i + j]: column 4 q + j of rows i .. i + 3 in quarter q */
+        t.line[i] = _mm512_unpacklo_epi64(u.line[i], u.line[i + 2]);
+        t.line[i + 1] = _mm512_unpackhi_epi64(u.line[i], u.line[i + 2]);
+        t.line[i + 2] = _mm512_unpacklo_epi64(u.line[i + 1], u.line[i + 3]);
+        t.line[i + 3] = _mm512_unpackhi_epi64(u.line[i + 1], u.line[i + 3]);
     }
-    return true;
+    enum { EVEN = 0x88, ODD = 0xdd }; /* quarters */
+    for (int j = 0; j < 4; j++) {
+        const __m512i even = _mm512_shuffle_i32x4(t.line[j], t.line[4 + j], EVEN);
+        const __m512i odd = _mm512_shuffle_i32x4(t.line[j], t.line[4 + j], ODD);
+        const __m512i even_below = _mm512_shuffle_i32x4(t.line[8 + j], t.line[12 + j], EVEN);
+        const __m512i odd_below = _mm512_shuffle_i32x4(t.line[8 + j], t.line[12 + j], ODD);
+        u.line[j] = _mm512_shuffle_i32x4(even, even_below, EVEN);
+        u.line[4 + j] = _mm512_shuffle_i32x4(odd, odd_below, EVEN);
+        u.line[8 + j] = _mm512_shuffle_i32x4(even, even_below, ODD);
+        u.line[12 + j] = _mm512_shuffle_i32x4(odd, odd_below, ODD);
+    }
+    return u;
 }
 
-size_t reel__bf16_scratch(const reel__bf16_plan *plan) {
-    return plan->scratch_bytes;
+/* `by_terms`: terms lie side by side in memory, else rows of a or columns of b do, and `stride` is the
+ * elements between neighbours of the others. `turn`: tiles of lines as they are read, transposed. */
+REEL_ALWAYS_INLINE void pack(bool by_terms, bool turn, int64_t lines, int64_t k, const char *from,
+                             int64_t stride, char *to) {
+    const int64_t line_step = by_terms ? stride * ELEMENT : ELEMENT;
+    const int64_t term_step = by_terms ? ELEMENT : stride * ELEMENT;
+    const int64_t group = reel__bf16_group_bytes(k);
+    const int64_t together =
+        by_terms ? GROUP : REEL__BF16_PACKED_TOGETHER; /* groups whose lines are neighbours */
+    for (int64_t begin = 0; begin < lines; begin += together)
+        for (int64_t term = 0; term < k; term += TERMS)
+            for (int64_t line = begin; line < lines && line < begin + together; line += GROUP) {
+                const char *const at = from + line * line_step + term * term_step;
+                const tile read = by_terms ? lines_of_terms(at, line_step, lines - line, k - term)
+                                           : lines_of_pairs(at, term_step, lines - line, k - term);
+                const tile packed = turn ? transposed(read) : read;
+                char *const tile_at = to + line / GROUP * group + term / TERMS * TILE_BYTES;
+                for (int i = 0; i < GROUP; i++)
+                    _mm512_store_si512(tile_at + i * LINE_BYTES, packed.line[i]);
+            }
 }
 
-/* ---- products ------------------------------------------------------------------------------------------ */
+void reel__bf16_pack_a(int64_t m, int64_t k, reel__matrix a, char *to) {
+    enum { AS_READ, TURNED };
+    if (a.column == 1 || k == 1)
+        pack(true, AS_READ, m, k, a.data, a.row, to);
+    else
+        pack(false, TURNED, m, k, a.data, a.column, to);
+}
 
-/* Fails only for arguments that do not fit the plan, which ours do. */
-void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_plan *plan, const void *a, const void *b,
-                     void *c, void *scratch) {
-    const dnnl_memory_t *const memory = plan->memory[reel__thread_index()];
-    const void *const data[ARGUMENTS] = {a, b, c, scratch};
-    for (int i = 0; i < ARGUMENTS; i++)
-        dnnl_memory_set_data_handle(memory[i], (void *)(uintptr_t)data[i]);
-    const dnnl_exec_arg_t arguments[ARGUMENTS] = {
-        {DNNL_ARG_SRC, memory[A]},
-        {DNNL_ARG_WEIGHTS, memory[B]},
-        {DNNL_ARG_DST, memory[C]},
-        {DNNL_ARG_SCRATCHPAD, memory[SCRATCH]},
-    };
-    const int threads_before = reel__blas_one_thread();
-    dnnl_primitive_execute(plan->primitive, ctx->bf16_store->stream, ARGUMENTS, arguments);
-    reel__blas_threads_back(threads_before);
+void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to) {
+    enum { AS_READ, TURNED };
+    if (b.column == 1 || n == 1)
+        pack(false, AS_READ, n, k, b.data, b.row, to);
+    else
+        pack(true, TURNED, n, k, b.data, b.column, to);
+}
+
+/* ---- products ------------------------------------------------------------------------------------------
+ *
+ * The product is computed in squares of 2 x 2 groups. A square's sums go to memory of the thread's own, and
+ * from there to c while the next square is multiplied: the tiles of AMX work beside the vectors. */
+
+enum { SIDE = 2 * GROUP };
+
+/* What becomes of sums: constants of the kernels. */
+typedef enum destination { SET_BF16, ADD_BF16, SET_F32, ADD_F32 } destination;
+
+typedef struct square {
+    const float *sums; /* of the row that is next to be written */
+    char *c;
+    int64_t row_bytes, rows; /* of c; yet to be written */
+    __mmask16 left, right;   /* the columns that there are */
+} square;
+
+REEL_ALWAYS_INLINE __m512 widened(__m256i x) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
+}
+
+REEL_ALWAYS_INLINE void write_row(destination to, const square *s, int64_t row) {
+    char *const c = s->c + row * s->row_bytes;
+    __m512 x = _mm512_load_ps(s->sums + row * SIDE), y = _mm512_load_ps(s->sums + row * SIDE + GROUP);
+    if (to == ADD_F32) {
+        x += _mm512_maskz_loadu_ps(s->left, c);
+        y += _mm512_maskz_loadu_ps(s->right, c + GROUP * sizeof(float));
+    }
+    if (to == ADD_BF16) {
+        x += widened(_mm256_maskz_loadu_epi16(s->left, c));
+        y += widened(_mm256_maskz_loadu_epi16(s->right, c + GROUP * ELEMENT));
+    }
+    if (to == SET_F32 || to == ADD_F32) {
+        _mm512_mask_storeu_ps(c, s->left, x);
+        _mm512_mask_storeu_ps(c + GROUP * sizeof(float), s->right, y);
+    } else {
+        const __mmask32 both = (__mmask32)s->left | (__mmask32)s->right << GROUP;
+        _mm512_mask_storeu_epi16(c, both, (__m512i)_mm512_cvtne2ps_pbh(y, x));
+    }
+}
+
+/* The next rows of a square, at most so many. */
+REEL_ALWAYS_INLINE void write_rows(destination to, square *s, int64_t most) {
+    const int64_t rows = s->rows < most ? s->rows : most;
+    for (int64_t row = 0; row < rows; row++)
+        write_row(to, s, row);
+    s->rows -= rows;
+    s->sums += rows * SIDE;
+    s->c += rows * s->row_bytes;
+}
+
+/* The factors of a square: two groups of each, or one, of so many tiles. */
+typedef struct factors {
+    reel__bf16_tiles a;
+    const char *b;
+    int64_t group, tiles;  /* bytes from one group to the next */
+    int64_t next_b, pairs; /* bytes to the groups of b that come next, 0 for none; pairs that are not zeros */
+} factors;
+
+/* Tiles 0 to 3 are the sums; 4 and 5 are a's, 6 and 7 b's. */
+REEL_ALWAYS_INLINE void sum_by_tiles(int rows, int columns, destination to, const factors *f, float *sums,
+                                     square *before) {
+    const int64_t written = (SIDE + f->tiles - 1) / f->tiles; /* rows, with each tile */
+    const char *a = f->a.data, *b = f->b;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int64_t i = 0; i < f->tiles; i++, a += f->a.tile, b += TILE_BYTES) {
+        _tile_loadd(4, a, f->a.line);
+        _tile_loadd(6, b, LINE_BYTES);
+        _tile_dpbf16ps(0, 4, 6);
+        if (columns == 2) {
+            _tile_loadd(7, b + f->group, LINE_BYTES);
+            _tile_dpbf16ps(1, 4, 7);
+        }
+        if (rows == 2) {
+            _tile_loadd(5, a + f->a.group, f->a.line);
+            _tile_dpbf16ps(2, 5, 6);
+        }
+        if (rows == 2 && columns == 2)
+            _tile_dpbf16ps(3, 5, 7);
+        if (f->next_b)
+            for (int line = 0; line < GROUP; line++) {
+                _mm_prefetch(b + f->next_b + line * LINE_BYTES, _MM_HINT_T1);
+                _mm_prefetch(b + f->next_b + f->group + line * LINE_BYTES, _MM_HINT_T1);
+            }
+        write_rows(to, before, written);
+    }
+    enum { ROW_BYTES = SIDE * sizeof(float) };
+    _tile_stored(0, sums, ROW_BYTES);
+    _tile_stored(1, sums + GROUP, ROW_BYTES);
+    _tile_stored(2, sums + GROUP * SIDE, ROW_BYTES);
+    _tile_stored(3, sums + GROUP * SIDE + GROUP, ROW_BYTES);
+}
+
+/* A pair of each of some rows of a, times the pairs of all columns, goes to sums in registers. */
+REEL_ALWAYS_INLINE void sum_by_vectors(int rows, int columns, destination to, const factors *f, float *sums,
+                                       square *before) {
+    enum { AT_ONCE = 8 }; /* rows: twice as many sums, of 32 registers */
+    write_rows(to, before, SIDE);
+    for (int first = 0; first < rows * GROUP; first += AT_ONCE) {
+        const char *const of_rows = f->a.data + first / GROUP * f->a.group + first % GROUP * f->a.line;
+        __m512 sum[AT_ONCE][2];
+        for (int i = 0; i < AT_ONCE; i++)
+            sum[i][0] = sum[i][1] = _mm512_setzero_ps();
+        for (int64_t pair = 0; pair < f->pairs; pair++) {
+            const char *const of_a = of_rows + pair / GROUP * f->a.tile + pair % GROUP * 2 * ELEMENT;
+            const char *const of_b = f->b + pair * LINE_BYTES;
+            const __m512bh left = (__m512bh)_mm512_load_si512(of_b);
+            const __m512bh right = (__m512bh)_mm512_load_si512(of_b + (columns - 1) * f->group);
+            for (int i = 0; i < AT_ONCE; i++) {
+                const __m512bh of_row =
+                    (__m512bh)_mm512_set1_epi32(*(const int *)(const void *)(of_a + i * f->a.line));
+                sum[i][0] = _mm512_dpbf16_ps(sum[i][0], of_row, left);
+                sum[i][1] = _mm512_dpbf16_ps(sum[i][1], of_row, right);
+            }
+        }
+        for (int i = 0; i < AT_ONCE; i++) {
+            _mm512_store_ps(sums + (first + i) * SIDE, sum[i][0]);
+            _mm512_store_ps(sums + (first + i) * SIDE + GROUP, sum[i][1]);
+        }
+    }
+}
+
+REEL_ALWAYS_INLINE void sum_square(bool by_tiles, int rows, int columns, destination to, const factors *f,
+                                   float *sums, square *before) {
+    if (by_tiles)
+        sum_by_tiles(rows, columns, to, f, sums, before);
+    else
+        sum_by_vectors(rows, columns, to, f, sums, before);
+}
+
+/* Two groups of b stay in the cache while a goes by. */
+REEL_ALWAYS_INLINE void multiply_to(bool by_tiles, destination to, const reel__bf16_product *p) {
+    float sums[2][SIDE * SIDE] __attribute__((aligned(LINE_BYTES)));
+    const int64_t element = to == SET_F32 || to == ADD_F32 ? (int64_t)sizeof(float) : ELEMENT;
+    const int64_t group = reel__bf16_group_bytes(p->k);
+    factors f = {.a = p->a, .group = group, .tiles = group / TILE_BYTES, .pairs = (p->k + 1) / 2};
+    square before = {.rows = 0};
+    int turn = 0;
+    for (int64_t column = 0; column < p->n; column += SIDE)
+        for (int64_t row = 0; row < p->m; row += SIDE, turn ^= 1) {
+            f.a.data = p->a.data + row / GROUP * p->a.group;
+            f.b = p->b + column / GROUP * group;
+            f.next_b = row == 0 && column + SIDE < p->n ? 2 * group : 0;
+            const int64_t rows = p->m - row, columns = p->n - column;
+            if (rows > GROUP && columns > GROUP)
+                sum_square(by_tiles, 2, 2, to, &f, sums[turn], &before);
+            else if (rows > GROUP)
+                sum_square(by_tiles, 2, 1, to, &f, sums[turn], &before);
+            else if (columns > GROUP)
+                sum_square(by_tiles, 1, 2, to, &f, sums[turn], &before);
+            else
+                sum_square(by_tiles, 1, 1, to, &f, sums[turn], &before);
+            before = (square){.sums = sums[turn],
+                              .c = (char *)p->c + (row * p->c_row + column) * element,
+                              .row_bytes = p->c_row * element,
+                              .rows = rows < SIDE ? rows : SIDE,
+                              .left = first_of_16(columns),
+                              .right = columns > GROUP ? first_of_16(columns - GROUP) : 0};
+        }
+    write_rows(to, &before, SIDE);
+}
+
+REEL_ALWAYS_INLINE void multiply(bool by_tiles, const reel__bf16_product *p) {
+    if (p->c_is_f32 && p->accumulate)
+        multiply_to(by_tiles, ADD_F32, p);
+    else if (p->c_is_f32)
+        multiply_to(by_tiles, SET_F32, p);
+    else if (p->accumulate)
+        multiply_to(by_tiles, ADD_BF16, p);
+    else
+        multiply_to(by_tiles, SET_BF16, p);
+}
+
+/* All of 8 tiles: 16 lines of 64 bytes. */
+REEL_ALWAYS_INLINE void configure_tiles(void) {
+    struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t line_bytes[16];
+        uint8_t lines[16];
+    } configuration = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        configuration.line_bytes[i] = LINE_BYTES;
+        configuration.lines[i] = GROUP;
+    }
+    _tile_loadconfig(&configuration);
+}
+
+void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_product *product) {
+    if (ctx->bf16_unit == REEL__BF16_TILES) {
+        configure_tiles();
+        multiply(true, product);
+        _tile_release();
+    } else {
+        multiply(false, product);
+    }
 }
 
 #endif

@@ -1,34 +1,64 @@
-/* Matrix products of bf16 with f32 sums, by oneDNN, where build and CPU have what makes them fast.
+/* Matrix products of bf16 with f32 sums, on CPUs that have instructions for them.
  *
- * oneDNN writes code for a shape and its strides. That takes longer than a small product, so a context keeps
- * the code as plans: an op asks for the plans of its blocks before it starts, and its threads run them. */
+ * AVX512-BF16 multiplies pairs of numbers in vectors, AMX in tiles. Both read a factor packed: 16 rows of a,
+ * or columns of b, make a group; of each 32 terms of their sum the group has a tile of 1 KiB, and its tiles
+ * follow one another. What a tile has beyond the matrix is zeros. A factor that many blocks of a product
+ * share, or many products, is packed once for them all. */
 #ifndef REEL_GEMM_BF16_H
 #define REEL_GEMM_BF16_H
 
-#include "context.h"
+#include "blas.h"
 
-/* What the code of c = a b, or c += a b for accumulate, depends on. a (m x k) and b (k x n) are bf16, and one
- * of a matrix's two strides is 1; c (m x n, rows c_row apart) is f32 or bf16, its sums rounded once. All of
- * one type, so that shapes compare as bytes. */
-typedef struct reel__bf16_shape {
-    int64_t m, n, k, a_row, a_column, b_row, b_column, c_row;
-    int64_t c_is_f32, accumulate; /* 0 or 1 */
-} reel__bf16_shape;
-
-typedef struct reel__bf16_plan reel__bf16_plan;
+enum { REEL__BF16_GROUP = 16, REEL__BF16_TERMS = 32, REEL__BF16_TILE_BYTES = 1024 };
 
 /* Whether a CPU context computes products of bf16 here. Where not, they go by way of f32. */
 bool reel__bf16_ready(const reel_context *ctx);
 
-/* The plans of n shapes; they live until the next call. False, with the error kept, when memory is short. */
-bool reel__bf16_plans(reel_context *ctx, const char *op, int n, const reel__bf16_shape *shapes,
-                      const reel__bf16_plan **plans);
+/* Bytes of a packed group of k terms, of `lines` rows or columns of them; packed factors are aligned to 64.
+ */
+static inline int64_t reel__bf16_group_bytes(int64_t k) {
+    return (k + REEL__BF16_TERMS - 1) / REEL__BF16_TERMS * REEL__BF16_TILE_BYTES;
+}
+static inline int64_t reel__bf16_packed_bytes(int64_t lines, int64_t k) {
+    return (lines + REEL__BF16_GROUP - 1) / REEL__BF16_GROUP * reel__bf16_group_bytes(k);
+}
 
-/* Bytes of scratch memory, aligned to 64, that running a plan takes. */
-size_t reel__bf16_scratch(const reel__bf16_plan *plan);
+/* Pack a (m x k) and b (k x n), which a BLAS could read. Of a factor that several threads pack a multiple of
+ * PACKED_TOGETHER rows or columns is best left to one. */
+enum { REEL__BF16_PACKED_TOGETHER = 128 };
+void reel__bf16_pack_a(int64_t m, int64_t k, reel__matrix a, char *to);
+void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to);
 
-/* Runs a plan on one of the context's threads. */
-void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_plan *plan, const void *a, const void *b,
-                     void *c, void *scratch);
+/* Where the tiles of a are: bytes from a line of a tile to the next, from tile to tile, from group to group.
+ */
+typedef struct reel__bf16_tiles {
+    const char *data;
+    int64_t line, tile, group;
+} reel__bf16_tiles;
+
+static inline reel__bf16_tiles reel__bf16_packed(const char *data, int64_t k) {
+    return (reel__bf16_tiles){data, 2 * REEL__BF16_TERMS, REEL__BF16_TILE_BYTES, reel__bf16_group_bytes(k)};
+}
+/* Rows of whole tiles are read where they lie. */
+static inline bool reel__bf16_needs_packing(int64_t m, int64_t k, reel__matrix a) {
+    return a.column != 1 || m % REEL__BF16_GROUP != 0 || k % REEL__BF16_TERMS != 0;
+}
+static inline reel__bf16_tiles reel__bf16_in_place(reel__matrix a) {
+    const int64_t row = a.row * (int64_t)sizeof(reel_bf16);
+    return (reel__bf16_tiles){a.data, row, 2 * REEL__BF16_TERMS, REEL__BF16_GROUP * row};
+}
+
+/* c (m x n, rows c_row apart, f32 or bf16) = a b, plus what c holds for accumulate; b packed. Sums of bf16
+ * are rounded once, with what c holds. */
+typedef struct reel__bf16_product {
+    int64_t m, n, k;
+    reel__bf16_tiles a;
+    const char *b;
+    void *c;
+    int64_t c_row;
+    bool c_is_f32, accumulate;
+} reel__bf16_product;
+
+void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_product *product);
 
 #endif

@@ -11,9 +11,15 @@
 
 #include <string.h>
 
-/* In what the plans of a product of bf16 differ. */
-enum { LAST_M = 1, LAST_N = 2, ACCUMULATE = 4, BF16_PLANS = 8 };
 enum { PAGE = 4096 };
+
+/* A factor of bf16 in the form that is multiplied: packed once where all batch entries share it, else by each
+ * tile, as much as that needs. */
+typedef struct packed {
+    bool shared;
+    char *data; /* of all, or of thread 0 */
+    int64_t bytes;
+} packed;
 
 typedef struct product {
     reel__product whole;
@@ -21,9 +27,8 @@ typedef struct product {
     int64_t terms, slices; /* of the sum */
     char *partial;         /* the sums of all slices but the first, row-major */
     const reel_context *ctx;
-    const reel__bf16_plan *plans[BF16_PLANS]; /* for bf16 alone */
-    char *scratch;                            /* for bf16 alone, oneDNN's */
-    size_t scratch_bytes;                     /* per thread */
+    int64_t first_k, most_k; /* the part of k at hand, and how large it may be */
+    packed a, b;             /* for bf16 alone */
 } product;
 
 /* Cuts an axis into twice as many tiles, of a multiple of `unit`. */
@@ -38,11 +43,12 @@ static void halve(int64_t size, int64_t unit, int64_t *tile, int64_t *tiles) {
  * copies along its rows. */
 static void choose_tiles(product *p) {
     const reel__product *const whole = &p->whole;
-    enum { LARGEST_M = 512, LARGEST_N = 1024, SMALLEST = 96, WANTED = 16, MOST_SLICES = 8, UNIT_N = 16 };
+    enum { LARGEST_M = 512, LARGEST_N = 1024, SMALLEST = 96, WANTED = 16, MOST_SLICES = 8 };
     enum { CACHED_BYTES = 512 << 10 };
+    const bool is_bf16 = whole->dtype == REEL_BF16;
     const bool b_cached = whole->k * whole->n * (int64_t)reel_dtype_bytes(whole->dtype) <= CACHED_BYTES;
-    const bool whole_rows = b_cached || whole->a_column != 1;
-    const int64_t unit_m = whole->dtype == REEL_BF16 ? 4 : 16; /* rows that the BLAS takes at once */
+    const bool whole_rows = b_cached || whole->a_column != 1 || is_bf16;
+    const int64_t unit = is_bf16 ? 2 * REEL__BF16_GROUP : 16; /* rows and columns that are taken at once */
     const int64_t batches = reel__volume(whole->batch_axes, whole->batch);
     p->terms = reel__volume(whole->sum_axes, whole->sum);
     p->tile_m = whole->m;
@@ -50,15 +56,15 @@ static void choose_tiles(product *p) {
     p->tiles_m = p->tiles_n = p->slices = 1;
     if (whole->batch_axes == 0 && whole->c_dtype != REEL_BF16 && whole->c_row == whole->n)
         p->slices = p->terms < MOST_SLICES ? p->terms : MOST_SLICES;
-    while (p->tile_m > LARGEST_M)
-        halve(whole->m, unit_m, &p->tile_m, &p->tiles_m);
-    while (p->tile_n > LARGEST_N)
-        halve(whole->n, UNIT_N, &p->tile_n, &p->tiles_n);
+    while (p->tile_m > (is_bf16 ? LARGEST_M / 2 : LARGEST_M))
+        halve(whole->m, unit, &p->tile_m, &p->tiles_m);
+    while (p->tile_n > LARGEST_N && !is_bf16)
+        halve(whole->n, unit, &p->tile_n, &p->tiles_n);
     while (batches * p->tiles_m * p->tiles_n * p->slices < WANTED) {
         if ((whole_rows || p->tile_m >= p->tile_n) && p->tile_m >= 2 * SMALLEST)
-            halve(whole->m, unit_m, &p->tile_m, &p->tiles_m);
+            halve(whole->m, unit, &p->tile_m, &p->tiles_m);
         else if (p->tile_n >= 2 * SMALLEST)
-            halve(whole->n, UNIT_N, &p->tile_n, &p->tiles_n);
+            halve(whole->n, unit, &p->tile_n, &p->tiles_n);
         else
             break;
     }
@@ -70,7 +76,7 @@ static int64_t slice_bytes(const product *p) {
 }
 
 typedef struct tile {
-    int64_t m, n, a, b; /* size; where the factors begin, in elements */
+    int64_t row, column, m, n, a, b; /* where in c; size; where the factors begin, in elements */
     char *c;
     int64_t first, end; /* terms */
     bool accumulate;
@@ -84,6 +90,8 @@ static tile tile_of(const product *p, int64_t index) {
     const int64_t c_at =
         row * whole->c_row + column + reel__offset(batch, whole->batch_axes, whole->batch, whole->c_batch);
     return (tile){
+        .row = row,
+        .column = column,
         .m = whole->m - row < p->tile_m ? whole->m - row : p->tile_m,
         .n = whole->n - column < p->tile_n ? whole->n - column : p->tile_n,
         .a = row * whole->a_row + reel__offset(batch, whole->batch_axes, whole->batch, whole->a_batch),
@@ -92,27 +100,56 @@ static tile tile_of(const product *p, int64_t index) {
              c_at * (int64_t)reel_dtype_bytes(whole->c_dtype),
         .first = p->terms * slice / p->slices,
         .end = p->terms * (slice + 1) / p->slices,
-        .accumulate = slice == 0 && whole->accumulate,
+        .accumulate = (slice == 0 && whole->accumulate) || p->first_k > 0,
     };
+}
+
+static int64_t k_at_hand(const product *p) {
+    const int64_t left = p->whole.k - p->first_k;
+    return left < p->most_k ? left : p->most_k;
+}
+
+/* One term of a tile of bf16: packs what is not shared. */
+static void multiply_packed(const product *p, const tile *t, reel__matrix a, reel__matrix b,
+                            bool accumulate) {
+    const int64_t k = k_at_hand(p), group = reel__bf16_group_bytes(k), thread = reel__thread_index();
+    char *const a_packed =
+        p->a.data + (p->a.shared ? t->row / REEL__BF16_GROUP * group : thread * p->a.bytes);
+    char *const b_packed =
+        p->b.data + (p->b.shared ? t->column / REEL__BF16_GROUP * group : thread * p->b.bytes);
+    const bool in_place = !p->a.shared && !reel__bf16_needs_packing(t->m, k, a);
+    if (!p->a.shared && !in_place)
+        reel__bf16_pack_a(t->m, k, a, a_packed);
+    if (!p->b.shared)
+        reel__bf16_pack_b(k, t->n, b, b_packed);
+    const reel__bf16_product block = {.m = t->m,
+                                      .n = t->n,
+                                      .k = k,
+                                      .a = in_place ? reel__bf16_in_place(a) : reel__bf16_packed(a_packed, k),
+                                      .b = b_packed,
+                                      .c = t->c,
+                                      .c_row = p->whole.c_row,
+                                      .c_is_f32 = p->whole.c_dtype == REEL_F32,
+                                      .accumulate = accumulate};
+    reel__gemm_bf16(p->ctx, &block);
 }
 
 static void compute_tile(const product *p, const tile *t) {
     const reel__product *const whole = &p->whole;
-    char *const scratch = p->scratch ? p->scratch + (size_t)reel__thread_index() * p->scratch_bytes : NULL;
     void *const c = t->c;
     const int64_t element = (int64_t)reel_dtype_bytes(whole->dtype);
-    const int place = (t->m < p->tile_m ? LAST_M : 0) | (t->n < p->tile_n ? LAST_N : 0);
     for (int64_t term = t->first; term < t->end; term++) {
-        const int64_t a_term = t->a + reel__offset(term, whole->sum_axes, whole->sum, whole->a_sum);
-        const int64_t b_term = t->b + reel__offset(term, whole->sum_axes, whole->sum, whole->b_sum);
+        const int64_t a_term = t->a + p->first_k * whole->a_column +
+                               reel__offset(term, whole->sum_axes, whole->sum, whole->a_sum);
+        const int64_t b_term =
+            t->b + p->first_k * whole->b_row + reel__offset(term, whole->sum_axes, whole->sum, whole->b_sum);
         const reel__matrix a = {whole->a + element * a_term, whole->a_row, whole->a_column};
         const reel__matrix b = {whole->b + element * b_term, whole->b_row, whole->b_column};
         const bool accumulate = t->accumulate || term > t->first;
         if (whole->dtype == REEL_F64)
             reel__gemm_f64(t->m, t->n, whole->k, 1, a, b, c, whole->c_row, accumulate);
         else if (whole->dtype == REEL_BF16)
-            reel__gemm_bf16(p->ctx, p->plans[place | (accumulate ? ACCUMULATE : 0)], a.data, b.data, c,
-                            scratch);
+            multiply_packed(p, t, a, b, accumulate);
         else
             reel__gemm_f32(t->m, t->n, whole->k, 1, a, b, c, whole->c_row, accumulate);
     }
@@ -139,33 +176,90 @@ static void add_slices(int64_t begin, int64_t end, void *arg) {
     }
 }
 
+static bool same_for_all(int axes, const int64_t *stride) {
+    for (int i = 0; i < axes; i++)
+        if (stride[i] != 0)
+            return false;
+    return true;
+}
+
+/* k goes in parts of which a tile's rows fit in a core's cache, where c can hold the sums of a part. */
+static void plan_packing(product *p) {
+    enum { MOST_K = 2048 };
+    const reel__product *const whole = &p->whole;
+    if (whole->c_dtype != REEL_BF16 && whole->k > MOST_K)
+        p->most_k = MOST_K;
+    const bool one_term = whole->sum_axes == 0;
+    p->b.shared = one_term && same_for_all(whole->batch_axes, whole->b_batch);
+    p->a.shared = one_term && !p->b.shared && same_for_all(whole->batch_axes, whole->a_batch);
+    p->a.bytes = reel__bf16_packed_bytes(p->a.shared ? whole->m : p->tile_m, p->most_k);
+    p->b.bytes = reel__bf16_packed_bytes(p->b.shared ? whole->n : p->tile_n, p->most_k);
+}
+
+/* Pieces of the factor that all tiles share, of the part of k at hand. */
+static void pack_shared(int64_t begin, int64_t end, void *arg) {
+    enum { PIECE = REEL__BF16_PACKED_TOGETHER };
+    const product *p = arg;
+    const reel__product *const whole = &p->whole;
+    const int64_t k = k_at_hand(p), piece_bytes = reel__bf16_packed_bytes(PIECE, k);
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t a_at = i * PIECE * whole->a_row + p->first_k * whole->a_column;
+        const int64_t b_at = i * PIECE * whole->b_column + p->first_k * whole->b_row;
+        const int64_t left = (p->a.shared ? whole->m : whole->n) - i * PIECE;
+        const int64_t lines = left < PIECE ? left : PIECE;
+        const reel__matrix a = {(const reel_bf16 *)whole->a + a_at, whole->a_row, whole->a_column};
+        const reel__matrix b = {(const reel_bf16 *)whole->b + b_at, whole->b_row, whole->b_column};
+        if (p->a.shared)
+            reel__bf16_pack_a(lines, k, a, p->a.data + i * piece_bytes);
+        else
+            reel__bf16_pack_b(k, lines, b, p->b.data + i * piece_bytes);
+    }
+}
+
 /* The product as tiles, none of them computed. */
 static product plan(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, const reel_tensor *c,
                     bool accumulate) {
     product p = {.whole = reel__product_of(a, b, c, accumulate), .ctx = ctx};
     choose_tiles(&p);
+    p.most_k = p.whole.k;
+    if (a->dtype == REEL_BF16)
+        plan_packing(&p);
     return p;
 }
 
-static void run(reel_context *ctx, product *p) {
-    enum { ELEMENTS = 1 << 12 };
+/* Bytes for a packed factor, of every thread that packs its own. */
+static size_t packed_bytes(const reel_context *ctx, const packed *factor) {
+    const size_t bytes = ((size_t)factor->bytes + PAGE - 1) / PAGE * PAGE; /* threads share no cache line */
+    return bytes * (size_t)(factor->shared ? 1 : ctx->threads);
+}
+
+static void compute(reel_context *ctx, product *p) {
+    enum { ELEMENTS = 1 << 12, PIECE = REEL__BF16_PACKED_TOGETHER };
     const int64_t tiles =
         reel__volume(p->whole.batch_axes, p->whole.batch) * p->tiles_m * p->tiles_n * p->slices;
-    p->scratch_bytes = (p->scratch_bytes + PAGE - 1) / PAGE * PAGE; /* threads share no cache line */
-    const size_t partial = (size_t)((p->slices - 1) * slice_bytes(p));
-    const size_t bytes = partial + p->scratch_bytes * (size_t)ctx->threads;
+    const int64_t shared = p->a.shared ? p->whole.m : p->b.shared ? p->whole.n : 0;
+    for (; p->first_k < p->whole.k; p->first_k += p->most_k) {
+        reel__parallel_for(ctx, (shared + PIECE - 1) / PIECE, 1, pack_shared, p);
+        reel__parallel_for(ctx, tiles, 1, compute_tiles, p);
+    }
+    if (p->slices > 1)
+        reel__parallel_for(ctx, p->whole.m * p->whole.n, ELEMENTS, add_slices, p);
+}
+
+static void run(reel_context *ctx, product *p) {
+    const size_t partial = ((size_t)((p->slices - 1) * slice_bytes(p)) + PAGE - 1) / PAGE * PAGE;
+    const size_t of_a = packed_bytes(ctx, &p->a), bytes = partial + of_a + packed_bytes(ctx, &p->b);
     reel__storage *storage = bytes ? reel__storage_new(ctx, bytes) : NULL;
     if (bytes && !storage) {
-        reel__no_memory(ctx, NULL, bytes, "partial sums and the scratch of %d threads", ctx->threads);
+        reel__no_memory(ctx, NULL, bytes, "partial sums and the packed factors of %d threads", ctx->threads);
         return;
     }
     if (storage) {
-        p->scratch = storage->data;
-        p->partial = p->scratch + p->scratch_bytes * (size_t)ctx->threads;
+        p->partial = storage->data;
+        p->a.data = p->partial + partial;
+        p->b.data = p->a.data + of_a;
     }
-    reel__parallel_for(ctx, tiles, 1, compute_tiles, p);
-    if (p->slices > 1)
-        reel__parallel_for(ctx, p->whole.m * p->whole.n, ELEMENTS, add_slices, p);
+    compute(ctx, p);
     if (storage)
         reel__storage_release(ctx, storage);
 }
@@ -269,48 +363,14 @@ static void multiply_by_f32(reel_context *ctx, const reel_tensor *a, const reel_
             reel__storage_release(ctx, held[i]);
 }
 
-/* ---- bf16 ---------------------------------------------------------------------------------------------- */
-
-/* Finds the plans of all tiles and what they need of scratch memory; false with the error kept. */
-static bool prepare_bf16(reel_context *ctx, product *p) {
-    const reel__product *const whole = &p->whole;
-    reel__bf16_shape shapes[BF16_PLANS], shape = {.k = whole->k, .c_row = whole->c_row};
-    const reel__bf16_plan *plans[BF16_PLANS];
-    int index[BF16_PLANS], count = 0;
-    shape.c_is_f32 = whole->c_dtype == REEL_F32;
-    reel__blas_strides(whole->m, whole->k, whole->a_row, whole->a_column, &shape.a_row, &shape.a_column);
-    reel__blas_strides(whole->k, whole->n, whole->b_row, whole->b_column, &shape.b_row, &shape.b_column);
-    for (int i = 0; i < BF16_PLANS; i++) {
-        shape.m = i & LAST_M ? whole->m - (p->tiles_m - 1) * p->tile_m : p->tile_m;
-        shape.n = i & LAST_N ? whole->n - (p->tiles_n - 1) * p->tile_n : p->tile_n;
-        shape.accumulate = (i & ACCUMULATE) != 0;
-        const bool used =
-            shape.accumulate ? whole->accumulate || p->terms > 1 : !whole->accumulate || p->slices > 1;
-        if (!used)
-            continue;
-        shapes[count] = shape;
-        index[count++] = i;
-    }
-    if (!reel__bf16_plans(ctx, "matmul", count, shapes, plans))
-        return false;
-    for (int i = 0; i < count; i++) {
-        const size_t bytes = reel__bf16_scratch(plans[i]);
-        p->plans[index[i]] = plans[i];
-        p->scratch_bytes = bytes > p->scratch_bytes ? bytes : p->scratch_bytes;
-    }
-    return true;
-}
-
 /* A sum over batch entries is kept in c between them, and bf16 would round it each time. */
 static void multiply_bf16(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
                           bool accumulate) {
     product p = plan(ctx, a, b, c, accumulate);
-    if (!reel__bf16_ready(ctx) || (p.whole.sum_axes > 0 && c->dtype == REEL_BF16)) {
-        multiply_by_f32(ctx, a, b, c, accumulate);
-        return;
-    }
-    if (prepare_bf16(ctx, &p))
+    if (reel__bf16_ready(ctx) && (p.whole.sum_axes == 0 || c->dtype != REEL_BF16))
         run(ctx, &p);
+    else
+        multiply_by_f32(ctx, a, b, c, accumulate);
 }
 
 void REEL_CPU(matmul)(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,

@@ -5,18 +5,48 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct {
+#ifdef REEL_BF16_UNITS
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+/* Each has what those before it have. */
+static const struct isa {
     const char *name;
     reel__backend backend;
-} isa_names[] = {
-    {"portable", REEL__CPU_PORTABLE},
-    {"avx2", REEL__CPU_AVX2},
-    {"avx512", REEL__CPU_AVX512},
+    reel__bf16_unit bf16_unit;
+} isas[] = {
+    {"portable", REEL__CPU_PORTABLE, REEL__BF16_NONE}, {"avx2", REEL__CPU_AVX2, REEL__BF16_NONE},
+    {"avx512", REEL__CPU_AVX512, REEL__BF16_NONE},     {"avx512_bf16", REEL__CPU_AVX512, REEL__BF16_VECTORS},
+    {"amx", REEL__CPU_AVX512, REEL__BF16_TILES},
 };
-enum { ISA_COUNT = sizeof isa_names / sizeof isa_names[0] };
+enum { PORTABLE, AVX2, AVX512, AVX512_BF16, AMX, ISAS };
+
+#ifdef REEL_BF16_UNITS
+/* The process asks once for the registers of AMX: the kernel saves their 8 KiB for those alone who do. */
+static bool may_use_tiles(void) {
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
+/* Beyond AVX-512. */
+static int best_with_bf16(void) {
+    enum { LEAF = 7, AVX512_BF16_OF_EAX = 1 << 5, AMX_OF_EDX = 1 << 22 | 1 << 24 /* BF16, TILE */ };
+    unsigned eax, ebx, ecx, edx;
+    if (!__get_cpuid_count(LEAF, 1, &eax, &ebx, &ecx, &edx) || !(eax & AVX512_BF16_OF_EAX))
+        return AVX512;
+    __get_cpuid_count(LEAF, 0, &eax, &ebx, &ecx, &edx);
+    return (edx & AMX_OF_EDX) == AMX_OF_EDX && may_use_tiles() ? AMX : AVX512_BF16;
+}
+#else
+static int best_with_bf16(void) {
+    return AVX512;
+}
+#endif
 
 /* The best instruction set that both this build and this CPU have. */
-static reel__backend best_isa(void) {
+static int best_isa(void) {
 #ifdef REEL_X86_ISAS
     __builtin_cpu_init();
     const bool avx2 =
@@ -25,29 +55,30 @@ static reel__backend best_isa(void) {
                         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512vl");
     if (avx2)
-        return avx512 ? REEL__CPU_AVX512 : REEL__CPU_AVX2;
+        return avx512 ? best_with_bf16() : AVX2;
 #endif
-    return REEL__CPU_PORTABLE;
+    return PORTABLE;
 }
 
 /* REEL_CPU_ISA forces a smaller set than the CPU's best. */
-static reel_status choose_isa(reel__backend *chosen, reel_error *error) {
-    *chosen = best_isa();
+static reel_status choose_isa(const struct isa **chosen, reel_error *error) {
+    const int best = best_isa();
     const char *wanted = getenv("REEL_CPU_ISA");
+    *chosen = &isas[best];
     if (!wanted || !*wanted)
         return REEL_OK;
-    for (int i = 0; i < ISA_COUNT; i++) {
-        if (strcmp(wanted, isa_names[i].name) != 0)
+    for (int i = 0; i < ISAS; i++) {
+        if (strcmp(wanted, isas[i].name) != 0)
             continue;
-        if (isa_names[i].backend > *chosen)
+        *chosen = &isas[i];
+        if (i > best)
             return reel_fail(error, REEL_ERROR_DEVICE,
                              "REEL_CPU_ISA=%s: this CPU or build has no more than %s", wanted,
-                             isa_names[*chosen].name);
-        *chosen = isa_names[i].backend;
+                             isas[best].name);
         return REEL_OK;
     }
-    return reel_fail(error, REEL_ERROR_ARGUMENT, "REEL_CPU_ISA=%s: expected portable, avx2 or avx512",
-                     wanted);
+    return reel_fail(error, REEL_ERROR_ARGUMENT,
+                     "REEL_CPU_ISA=%s: expected portable, avx2, avx512, avx512_bf16 or amx", wanted);
 }
 
 int reel_device_count(reel_device device) {
@@ -75,10 +106,11 @@ reel_status reel_context_new(reel_context **context, const reel_context_options 
     if (options->threads < 0 || options->threads > MAX_THREADS)
         return reel_fail(error, REEL_ERROR_ARGUMENT, "threads: %d is not in 0 .. %d", options->threads,
                          MAX_THREADS);
-    reel__backend backend = REEL__CUDA;
+    static const struct isa of_device = {"cuda", REEL__CUDA, REEL__BF16_NONE};
+    const struct isa *isa = &of_device;
     reel__device *device = NULL;
     const reel_status status =
-        options->device == REEL_CUDA ? reel__device_open(&device, error) : choose_isa(&backend, error);
+        options->device == REEL_CUDA ? reel__device_open(&device, error) : choose_isa(&isa, error);
     if (status != REEL_OK)
         return status;
     reel_context *ctx = calloc(1, sizeof *ctx);
@@ -93,7 +125,9 @@ reel_status reel_context_new(reel_context **context, const reel_context_options 
         return reel_fail(error, REEL_ERROR_MEMORY, "context: no memory for %d threads", threads);
     }
     const char *check = getenv("REEL_CHECK");
-    ctx->backend = backend;
+    ctx->isa = isa->name;
+    ctx->backend = isa->backend;
+    ctx->bf16_unit = isa->bf16_unit;
     ctx->device = ctx->pool.device = device;
     ctx->threads = threads;
     ctx->workers = workers;
@@ -111,8 +145,6 @@ void reel_context_free(reel_context *ctx) {
         ctx->replays_free(ctx);
     if (ctx->tape_free)
         ctx->tape_free(ctx);
-    if (ctx->bf16_store)
-        ctx->bf16_store_free(ctx);
     if (ctx->gemm_store)
         ctx->gemm_store_free(ctx);
     for (reel__tensor *t = ctx->owned; t; t = t->next)
@@ -138,7 +170,7 @@ uint64_t reel_context_seed(const reel_context *ctx) {
 }
 
 const char *reel_context_isa(const reel_context *ctx) {
-    return ctx->device ? "cuda" : isa_names[ctx->backend].name;
+    return ctx->isa;
 }
 
 reel_device reel_context_device(const reel_context *ctx) {

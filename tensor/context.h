@@ -68,8 +68,17 @@ typedef enum reel__backend {
     REEL__CUDA,
 } reel__backend;
 
+/* What multiplies numbers of bf16 on a CPU. */
+typedef enum reel__bf16_unit {
+    REEL__BF16_NONE,
+    REEL__BF16_VECTORS, /* AVX512-BF16 */
+    REEL__BF16_TILES,   /* AMX, with AVX512-BF16 beside it */
+} reel__bf16_unit;
+
 struct reel_context {
+    const char *isa; /* the name of what the next two are */
     reel__backend backend;
+    reel__bf16_unit bf16_unit;
     struct reel__device *device;   /* NULL on the CPU */
     struct reel__staging *staging; /* NULL until the first upload */
     int threads;
@@ -89,9 +98,7 @@ struct reel_context {
     void (*tape_free)(reel_context *ctx);
     struct reel__replay *replays; /* likewise through replays_free */
     void (*replays_free)(reel_context *ctx);
-    struct reel__bf16_store *bf16_store; /* made and freed by ops through bf16_store_free */
-    void (*bf16_store_free)(reel_context *ctx);
-    struct reel__gemm_store *gemm_store; /* likewise, for a GPU */
+    struct reel__gemm_store *gemm_store; /* made and freed by ops through gemm_store_free, for a GPU */
     void (*gemm_store_free)(reel_context *ctx);
     struct reel__profile *profile; /* NULL until the first start */
 };
