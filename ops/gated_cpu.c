@@ -52,9 +52,16 @@ typedef struct gated_mlp {
     int64_t size, block, blocks;     /* rows in all, or columns; per block; blocks per example */
     const char *x, *up, *down;
     char *y, *kept; /* kept: up x, or NULL */
-    char *scratch;  /* per thread: the result of the first product, then x and y in f32, or packed bf16 */
+    char *scratch;  /* per thread: what is between the products, then x and y in f32, or packed x */
     size_t between_bytes, scratch_bytes;
 } gated_mlp;
+
+enum { PIECE = 2 * REEL__BF16_GROUP };
+
+/* What holds n gates, or what they multiply, in an even number of groups. */
+static int64_t whole_tiles(int64_t n) {
+    return (n + PIECE - 1) / PIECE * PIECE;
+}
 
 /* Whether the first product goes to `kept` at once. */
 static bool fills_kept(const gated_mlp *g) {
@@ -64,6 +71,12 @@ static bool fills_kept(const gated_mlp *g) {
 /* Even blocks. Where a core's own cache holds the weights, so does it what lies between the products of a
  * block; else this takes as much as they do, for each product of a block copies them. */
 static void choose_blocks(gated_mlp *g) {
+    enum { BF16_BLOCK = 128 };
+    if (g->dtype == REEL_BF16) { /* whose weights are packed once for all */
+        g->block = g->size < BF16_BLOCK ? g->size : BF16_BLOCK;
+        g->blocks = (g->size + BF16_BLOCK - 1) / BF16_BLOCK;
+        return;
+    }
     enum { CACHED_BYTES = 1280 << 10, MOST_CACHED = 512 };
     const int64_t element = (int64_t)reel_dtype_bytes(g->dtype), row_bytes = 2 * g->inner * element;
     const int64_t weight_bytes = (2 * g->in + g->out) * g->inner * element;
@@ -75,7 +88,7 @@ static void choose_blocks(gated_mlp *g) {
     if (g->blocks > 2)
         g->blocks = (g->blocks + 2) / 4 * 4; /* so that 2 and 4 threads have equal shares */
     g->blocks = g->blocks > 0 ? g->blocks : 1;
-    const int64_t unit = g->dtype == REEL_BF16 ? 2 * REEL__BF16_GROUP : 4;
+    const int64_t unit = 4;
     g->block = ((g->size + g->blocks - 1) / g->blocks + unit - 1) / unit * unit;
     g->block = g->block < g->size ? g->block : g->size;
     g->blocks = (g->size + g->block - 1) / g->block;
@@ -87,9 +100,8 @@ static int64_t h_row(const gated_mlp *g) {
     return fills_kept(g) ? g->inner : 2 * g->inner;
 }
 
-/* The product of a block of n rows or columns; weights of bf16 are packed. */
-static void multiply(const gated_mlp *g, int product, int64_t n, const char *weight, const void *x, void *y,
-                     char *scratch) {
+/* The product of a block of n rows or columns, but for bf16. */
+static void multiply(const gated_mlp *g, int product, int64_t n, const char *weight, const void *x, void *y) {
     const int64_t from = product == UP ? g->in : g->inner, to = product == UP ? 2 * g->inner : g->out;
     const bool rows = g->along_rows;
     /* (n x from) (to x from)^T, or (to x from) (from x n); swiglu's result is the left or upper half */
@@ -100,26 +112,10 @@ static void multiply(const gated_mlp *g, int product, int64_t n, const char *wei
     const int64_t y_row = rows ? to : (product == UP ? fills_kept(g) : !g->by_f32) ? g->columns : n;
     const reel__matrix of_x = {x, x_row, 1}, of_weight = {weight, rows ? 1 : from, rows ? from : 1};
     const reel__matrix a = rows ? of_x : of_weight, b = rows ? of_weight : of_x;
-    if (g->dtype == REEL_F64) {
+    if (g->dtype == REEL_F64)
         reel__gemm_f64(m, columns, from, 1, a, b, y, y_row, false);
-    } else if (g->dtype == REEL_F32) {
+    else
         reel__gemm_f32(m, columns, from, 1, a, b, y, y_row, false);
-    } else {
-        const bool in_place = rows && !reel__bf16_needs_packing(n, from, of_x);
-        if (rows && !in_place)
-            reel__bf16_pack_a(n, from, of_x, scratch);
-        else if (!rows)
-            reel__bf16_pack_b(from, n, of_x, scratch);
-        const reel__bf16_product p = {.m = m,
-                                      .n = columns,
-                                      .k = from,
-                                      .a = in_place ? reel__bf16_in_place(of_x)
-                                                    : reel__bf16_packed(rows ? scratch : weight, from),
-                                      .b = rows ? weight : scratch,
-                                      .c = y,
-                                      .c_row = y_row};
-        reel__gemm_bf16(g->ctx, &p);
-    }
 }
 
 /* h = swiglu(up x) of a block; h may lie over the gate. */
@@ -157,11 +153,10 @@ static void narrow(int64_t rows, int64_t n, const float *from, reel_bf16 *to, in
 }
 
 /* A block of n rows or columns from x to y, by way of up_x. */
-static void one_block(const gated_mlp *g, int64_t n, const char *x, char *up_x, char *between, char *scratch,
-                      char *y) {
-    multiply(g, UP, n, g->up, x, up_x, scratch);
+static void one_block(const gated_mlp *g, int64_t n, const char *x, char *up_x, char *between, char *y) {
+    multiply(g, UP, n, g->up, x, up_x);
     gate_block(g, n, up_x, between);
-    multiply(g, DOWN, n, g->down, between, y, scratch);
+    multiply(g, DOWN, n, g->down, between, y);
 }
 
 /* The same of bf16: what is between is not rounded, but where it is kept. */
@@ -170,13 +165,49 @@ static void one_block_by_f32(const gated_mlp *g, int64_t n, const reel_bf16 *x, 
     float *const x_f32 = (float *)(void *)scratch, *const y_f32 = x_f32 + g->in * g->block;
     const bool rows = g->along_rows;
     widen(rows ? n : g->in, rows ? g->in : n, x, rows ? g->in : g->columns, x_f32);
-    multiply(g, UP, n, g->up, x_f32, between, NULL);
+    multiply(g, UP, n, g->up, x_f32, between);
     if (kept)
         narrow(rows ? n : 2 * g->inner, rows ? 2 * g->inner : n, (float *)(void *)between, kept,
                rows ? 2 * g->inner : g->columns);
     gate_block(g, n, between, between);
-    multiply(g, DOWN, n, g->down, between, y_f32, NULL);
+    multiply(g, DOWN, n, g->down, between, y_f32);
     narrow(rows ? n : g->out, rows ? g->out : n, y_f32, y, rows ? g->out : g->columns);
+}
+
+/* The same where products of bf16 are computed as they are: swiglu is part of the first. */
+static void one_block_bf16(const gated_mlp *g, int64_t n, const reel_bf16 *x, reel_bf16 *kept, char *h,
+                           char *x_packed, reel_bf16 *y) {
+    const bool rows = g->along_rows;
+    const reel__matrix of_x = {x, rows ? g->in : g->columns, 1};
+    const bool in_place = rows && !reel__bf16_needs_packing(n, g->in, of_x);
+    if (rows && !in_place)
+        reel__bf16_pack_a(n, g->in, of_x, x_packed, reel__bf16_group_bytes(g->in));
+    if (!rows)
+        reel__bf16_pack_b(g->in, n, of_x, x_packed, reel__bf16_group_bytes(g->in));
+    const reel__bf16_tiles x_tiles =
+        in_place ? reel__bf16_in_place(of_x) : reel__bf16_packed(x_packed, g->in);
+    const int64_t gates_and_ups = 2 * whole_tiles(g->inner);
+    const reel__bf16_gated up = {
+        .product = {.m = rows ? n : gates_and_ups,
+                    .n = rows ? gates_and_ups : n,
+                    .k = g->in,
+                    .a = rows ? x_tiles : reel__bf16_packed(g->up, g->in),
+                    .b = rows ? g->up : x_packed,
+                    .c = kept,
+                    .c_row = rows ? 2 * g->inner : g->columns},
+        .rows = rows,
+        .inner = g->inner,
+        .h = h,
+    };
+    const reel__bf16_product down = {.m = rows ? n : g->out,
+                                     .n = rows ? g->out : n,
+                                     .k = g->inner,
+                                     .a = reel__bf16_packed(rows ? h : g->down, g->inner),
+                                     .b = rows ? g->down : h,
+                                     .c = y,
+                                     .c_row = rows ? g->out : g->columns};
+    reel__gemm_gated_bf16(g->ctx, &up);
+    reel__gemm_bf16(g->ctx, &down);
 }
 
 static void gated_mlp_blocks(int64_t begin, int64_t end, void *arg) {
@@ -195,46 +226,60 @@ static void gated_mlp_blocks(int64_t begin, int64_t end, void *arg) {
         if (g->by_f32)
             one_block_by_f32(g, n, (const reel_bf16 *)(const void *)x, (reel_bf16 *)(void *)kept, between,
                              scratch, (reel_bf16 *)(void *)y);
+        else if (g->dtype == REEL_BF16)
+            one_block_bf16(g, n, (const reel_bf16 *)(const void *)x, (reel_bf16 *)(void *)kept, between,
+                           scratch, (reel_bf16 *)(void *)y);
         else
-            one_block(g, n, x, kept ? kept : between, between, scratch, y);
+            one_block(g, n, x, kept ? kept : between, between, y);
     }
 }
 
 /* Bytes of a weight in the form that blocks read; 0 where that is its own. */
-static size_t weight_bytes(const gated_mlp *g, const reel_tensor *weight) {
+static size_t weight_bytes(const gated_mlp *g, int product) {
+    const int64_t from = product == UP ? g->in : g->inner, to = product == UP ? 2 * g->inner : g->out;
     if (g->dtype == REEL_BF16)
-        return (size_t)reel__bf16_packed_bytes(weight->shape[0], weight->shape[1]);
-    return g->by_f32 ? (size_t)reel_elements(weight) * sizeof(float) : 0;
+        return (size_t)reel__bf16_packed_bytes(product == UP ? 2 * whole_tiles(g->inner) : g->out, from);
+    return g->by_f32 ? (size_t)(from * to) * sizeof(float) : 0;
 }
 
 typedef struct packing {
-    const reel_tensor *weight;
+    const reel_bf16 *weight;
     char *to;
-    bool along_rows;
+    int64_t k, rows;
+    bool alternate, along_rows;
 } packing;
 
-/* Pieces of a weight's rows: columns of b, or rows of a. */
+/* Pieces of a weight's rows, two groups each, packed as columns of b or rows of a. Where groups alternate,
+ * those of the upper half go to every second place and those of the lower between them, after which zeros
+ * follow. */
 static void pack_weight(int64_t begin, int64_t end, void *arg) {
-    enum { PIECE = REEL__BF16_PACKED_TOGETHER };
     const packing *p = arg;
-    const int64_t k = p->weight->shape[1];
-    for (int64_t first = begin * PIECE; first < end * PIECE && first < p->weight->shape[0]; first += PIECE) {
-        const int64_t left = p->weight->shape[0] - first, lines = left < PIECE ? left : PIECE;
-        const reel_bf16 *const from = (const reel_bf16 *)p->weight->data + first * k;
-        char *const to = p->to + reel__bf16_packed_bytes(first, k);
+    const int64_t group = reel__bf16_group_bytes(p->k), halves = p->alternate ? 2 : 1;
+    for (int64_t piece = begin; piece < end; piece++) {
+        const int64_t half = piece % halves, first = piece / halves * PIECE, rows = p->rows / halves;
+        const int64_t lines = rows - first < PIECE ? rows - first : PIECE;
+        char *const to = p->to + (first / REEL__BF16_GROUP * halves + half) * group;
+        const reel_bf16 *const from = p->weight + (half * rows + first) * p->k;
+        if (p->alternate && lines <= REEL__BF16_GROUP)
+            memset(to + halves * group, 0, (size_t)group);
         if (p->along_rows)
-            reel__bf16_pack_b(k, lines, (reel__matrix){from, 1, k}, to);
+            reel__bf16_pack_b(p->k, lines, (reel__matrix){from, 1, p->k}, to, halves * group);
         else
-            reel__bf16_pack_a(lines, k, (reel__matrix){from, k, 1}, to);
+            reel__bf16_pack_a(lines, p->k, (reel__matrix){from, p->k, 1}, to, halves * group);
     }
 }
 
 /* A weight in that form, made in memory at `to`. */
-static const char *weight_form(const gated_mlp *g, const reel_tensor *weight, char *to) {
+static const char *weight_form(const gated_mlp *g, int product, const reel_tensor *weight, char *to) {
     if (g->dtype == REEL_BF16) {
-        enum { PIECE = REEL__BF16_PACKED_TOGETHER };
-        packing p = {weight, to, g->along_rows};
-        reel__parallel_for(g->ctx, (weight->shape[0] + PIECE - 1) / PIECE, 1, pack_weight, &p);
+        packing p = {.weight = weight->data,
+                     .to = to,
+                     .k = weight->shape[1],
+                     .rows = weight->shape[0],
+                     .alternate = product == UP,
+                     .along_rows = g->along_rows};
+        const int64_t halves = p.alternate ? 2 : 1;
+        reel__parallel_for(g->ctx, halves * ((p.rows / halves + PIECE - 1) / PIECE), 1, pack_weight, &p);
         return to;
     }
     if (!g->by_f32)
@@ -259,17 +304,19 @@ static gated_mlp gated_mlp_of(reel_context *ctx, const reel_tensor *x, const ree
     g.columns = at.inner;
     g.size = g.along_rows ? at.outer : at.inner;
     choose_blocks(&g);
-    g.between_bytes = (size_t)((keeps && !g.by_f32 ? 1 : 2) * g.inner * g.block) * reel_dtype_bytes(g.dtype);
+    if (g.dtype == REEL_BF16)
+        g.between_bytes = (size_t)reel__bf16_packed_bytes(g.block, g.inner);
+    else
+        g.between_bytes =
+            (size_t)((keeps && !g.by_f32 ? 1 : 2) * g.inner * g.block) * reel_dtype_bytes(g.dtype);
     return g;
 }
 
-/* What a thread needs beside the result of the first product: x and y of a block in f32, or x or swiglu's
- * result packed. */
+/* What a thread needs beside what is between the products: x and y of a block in f32, or x packed. */
 static size_t block_bytes(const gated_mlp *g) {
     if (g->by_f32)
         return (size_t)((g->in + g->out) * g->block) * sizeof(float);
-    const int64_t most = g->in > g->inner ? g->in : g->inner;
-    return g->dtype == REEL_BF16 ? (size_t)reel__bf16_packed_bytes(g->block, most) : 0;
+    return g->dtype == REEL_BF16 ? (size_t)reel__bf16_packed_bytes(g->block, g->in) : 0;
 }
 
 static size_t whole_pages(size_t bytes) {
@@ -285,16 +332,16 @@ void REEL_CPU(gated_mlp)(reel_context *ctx, const reel_tensor *x, const reel_ten
     g.kept = kept ? kept->data : NULL;
     g.between_bytes = whole_pages(g.between_bytes);
     g.scratch_bytes = whole_pages(g.between_bytes + block_bytes(&g));
-    const size_t threads = g.scratch_bytes * (size_t)ctx->threads, of_up = weight_bytes(&g, up);
-    const size_t bytes = threads + of_up + weight_bytes(&g, down);
+    const size_t threads = g.scratch_bytes * (size_t)ctx->threads, of_up = weight_bytes(&g, UP);
+    const size_t bytes = threads + of_up + weight_bytes(&g, DOWN);
     reel__storage *scratch = reel__storage_new(ctx, bytes);
     if (!scratch) {
         reel__no_memory(ctx, NULL, bytes, "the blocks of %d threads", ctx->threads);
         return;
     }
     g.scratch = scratch->data;
-    g.up = weight_form(&g, up, g.scratch + threads);
-    g.down = weight_form(&g, down, g.scratch + threads + of_up);
+    g.up = weight_form(&g, UP, up, g.scratch + threads);
+    g.down = weight_form(&g, DOWN, down, g.scratch + threads + of_up);
     reel__parallel_for(ctx, g.size > 0 ? reel_elements(x) / (g.in * g.size) * g.blocks : 0, 1,
                        gated_mlp_blocks, &g);
     reel__storage_release(ctx, scratch);

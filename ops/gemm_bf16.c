@@ -8,21 +8,26 @@ bool reel__bf16_ready(const reel_context *ctx) {
     return false;
 }
 
-void reel__bf16_pack_a(int64_t m, int64_t k, reel__matrix a, char *to) {
-    (void)m, (void)k, (void)a, (void)to;
+void reel__bf16_pack_a(int64_t m, int64_t k, reel__matrix a, char *to, int64_t group) {
+    (void)m, (void)k, (void)a, (void)to, (void)group;
 }
 
-void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to) {
-    (void)k, (void)n, (void)b, (void)to;
+void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to, int64_t group) {
+    (void)k, (void)n, (void)b, (void)to, (void)group;
 }
 
 void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_product *product) {
     (void)ctx, (void)product;
 }
 
+void reel__gemm_gated_bf16(const reel_context *ctx, const reel__bf16_gated *gated) {
+    (void)ctx, (void)gated;
+}
+
 #else
 
 #include "rows.h"
+#include "vector.h"
 
 #include <immintrin.h>
 
@@ -44,7 +49,7 @@ typedef struct tile {
 } tile;
 
 REEL_ALWAYS_INLINE __mmask16 first_of_16(int64_t n) {
-    return n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
+    return n >= 16 ? (__mmask16)0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
 }
 
 REEL_ALWAYS_INLINE __mmask32 first_of_32(int64_t n) {
@@ -104,10 +109,9 @@ REEL_ALWAYS_INLINE tile transposed(tile t) {
 /* `by_terms`: terms lie side by side in memory, else rows of a or columns of b do, and `stride` is the
  * elements between neighbours of the others. `turn`: tiles of lines as they are read, transposed. */
 REEL_ALWAYS_INLINE void pack(bool by_terms, bool turn, int64_t lines, int64_t k, const char *from,
-                             int64_t stride, char *to) {
+                             int64_t stride, char *to, int64_t group) {
     const int64_t line_step = by_terms ? stride * ELEMENT : ELEMENT;
     const int64_t term_step = by_terms ? ELEMENT : stride * ELEMENT;
-    const int64_t group = reel__bf16_group_bytes(k);
     const int64_t together =
         by_terms ? GROUP : REEL__BF16_PACKED_TOGETHER; /* groups whose lines are neighbours */
     for (int64_t begin = 0; begin < lines; begin += together)
@@ -123,20 +127,20 @@ REEL_ALWAYS_INLINE void pack(bool by_terms, bool turn, int64_t lines, int64_t k,
             }
 }
 
-void reel__bf16_pack_a(int64_t m, int64_t k, reel__matrix a, char *to) {
+void reel__bf16_pack_a(int64_t m, int64_t k, reel__matrix a, char *to, int64_t group) {
     enum { AS_READ, TURNED };
     if (a.column == 1 || k == 1)
-        pack(true, AS_READ, m, k, a.data, a.row, to);
+        pack(true, AS_READ, m, k, a.data, a.row, to, group);
     else
-        pack(false, TURNED, m, k, a.data, a.column, to);
+        pack(false, TURNED, m, k, a.data, a.column, to, group);
 }
 
-void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to) {
+void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to, int64_t group) {
     enum { AS_READ, TURNED };
     if (b.column == 1 || n == 1)
-        pack(false, AS_READ, n, k, b.data, b.row, to);
+        pack(false, AS_READ, n, k, b.data, b.row, to, group);
     else
-        pack(true, TURNED, n, k, b.data, b.column, to);
+        pack(true, TURNED, n, k, b.data, b.column, to, group);
 }
 
 /* ---- products ------------------------------------------------------------------------------------------
@@ -146,23 +150,33 @@ void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to) {
 
 enum { SIDE = 2 * GROUP };
 
-/* What becomes of sums: constants of the kernels. */
-typedef enum destination { SET_BF16, ADD_BF16, SET_F32, ADD_F32 } destination;
+/* What becomes of sums: constants of the kernels. Of gates and what they multiply, one is a square's left
+ * half and the other its right, or one its upper and the other its lower. */
+typedef enum destination { SET_BF16, ADD_BF16, SET_F32, ADD_F32, GATE_ROWS, GATE_COLUMNS } destination;
 
 typedef struct square {
-    const float *sums; /* of the row that is next to be written */
-    char *c;
-    int64_t row_bytes, rows; /* of c; yet to be written */
-    __mmask16 left, right;   /* the columns that there are */
+    const float *sums;
+    int64_t step, steps;   /* written so far, and in all: rows, or pairs of rows of h for its columns */
+    char *c, *h;           /* NULL for none */
+    int64_t row_bytes;     /* of c */
+    int64_t to_up;         /* bytes in c from a gate to what it multiplies */
+    int64_t h_group;       /* bytes from a group of h to the next */
+    int64_t h_rows;        /* for h's columns: the rows that there are */
+    __mmask16 left, right; /* the columns that there are */
 } square;
 
 REEL_ALWAYS_INLINE __m512 widened(__m256i x) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
 }
 
-REEL_ALWAYS_INLINE void write_row(destination to, const square *s, int64_t row) {
-    char *const c = s->c + row * s->row_bytes;
-    __m512 x = _mm512_load_ps(s->sums + row * SIDE), y = _mm512_load_ps(s->sums + row * SIDE + GROUP);
+REEL_ALWAYS_INLINE __mmask32 both_halves(const square *s) {
+    return (__mmask32)s->left | (__mmask32)s->right << GROUP;
+}
+
+REEL_ALWAYS_INLINE void write_row(destination to, const square *s) {
+    const float *const sums = s->sums + s->step * SIDE;
+    char *const c = s->c + s->step * s->row_bytes;
+    __m512 x = _mm512_load_ps(sums), y = _mm512_load_ps(sums + GROUP);
     if (to == ADD_F32) {
         x += _mm512_maskz_loadu_ps(s->left, c);
         y += _mm512_maskz_loadu_ps(s->right, c + GROUP * sizeof(float));
@@ -175,19 +189,75 @@ REEL_ALWAYS_INLINE void write_row(destination to, const square *s, int64_t row) 
         _mm512_mask_storeu_ps(c, s->left, x);
         _mm512_mask_storeu_ps(c + GROUP * sizeof(float), s->right, y);
     } else {
-        const __mmask32 both = (__mmask32)s->left | (__mmask32)s->right << GROUP;
-        _mm512_mask_storeu_epi16(c, both, (__m512i)_mm512_cvtne2ps_pbh(y, x));
+        _mm512_mask_storeu_epi16(c, both_halves(s), (__m512i)_mm512_cvtne2ps_pbh(y, x));
     }
 }
 
-/* The next rows of a square, at most so many. */
-REEL_ALWAYS_INLINE void write_rows(destination to, square *s, int64_t most) {
-    const int64_t rows = s->rows < most ? s->rows : most;
-    for (int64_t row = 0; row < rows; row++)
-        write_row(to, s, row);
-    s->rows -= rows;
-    s->sums += rows * SIDE;
-    s->c += rows * s->row_bytes;
+/* silu(g) u of so many vectors */
+REEL_ALWAYS_INLINE void gate(int vectors, const __m512 *g, const __m512 *u, __m512 *h) {
+    for (int i = 0; i < vectors; i++)
+        h[i] = g[i];
+    reel__v_gate_each(vectors, h);
+    for (int i = 0; i < vectors; i++)
+        h[i] *= g[i] * u[i];
+}
+
+/* A row of h, 16 columns: half a line of a tile. */
+REEL_ALWAYS_INLINE void gate_row(const square *s) {
+    const float *const sums = s->sums + s->step * SIDE;
+    const __m512 g = _mm512_load_ps(sums), u = _mm512_load_ps(sums + GROUP);
+    char *const to = s->h + s->step / GROUP * s->h_group + s->step % GROUP * LINE_BYTES;
+    __m512 h;
+    gate(1, &g, &u, &h);
+    _mm256_store_si256((__m256i *)(void *)to, (__m256i)_mm512_cvtneps_pbh(h));
+    if (s->c) {
+        char *const c = s->c + s->step * s->row_bytes;
+        _mm256_mask_storeu_epi16(c, s->left, (__m256i)_mm512_cvtneps_pbh(g));
+        _mm256_mask_storeu_epi16(c + s->to_up, s->left, (__m256i)_mm512_cvtneps_pbh(u));
+    }
+}
+
+/* x0 y0 x1 y1 .. */
+REEL_ALWAYS_INLINE __m512i paired(__m512 x, __m512 y) {
+    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
+    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(y));
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
+/* Two rows of h, 2 x 16 columns: a line of two tiles. */
+REEL_ALWAYS_INLINE void gate_row_pair(const square *s) {
+    enum { ROWS = 2, VECTORS = 2 * ROWS, TO_UP = GROUP * SIDE };
+    const float *const sums = s->sums + s->step * ROWS * SIDE;
+    char *const to = s->h + s->step * LINE_BYTES;
+    __m512 g[VECTORS], u[VECTORS], h[VECTORS];
+    for (int i = 0; i < VECTORS; i++) {
+        g[i] = _mm512_load_ps(sums + i * GROUP);
+        u[i] = _mm512_load_ps(sums + i * GROUP + TO_UP);
+    }
+    gate(VECTORS, g, u, h);
+    _mm512_store_si512(to, paired(h[0], h[2]));
+    if (s->right)
+        _mm512_store_si512(to + s->h_group, paired(h[1], h[3]));
+    if (!s->c)
+        return;
+    for (int i = 0; i < ROWS && s->step * ROWS + i < s->h_rows; i++) {
+        char *const c = s->c + (s->step * ROWS + i) * s->row_bytes;
+        _mm512_mask_storeu_epi16(c, both_halves(s), (__m512i)_mm512_cvtne2ps_pbh(g[2 * i + 1], g[2 * i]));
+        _mm512_mask_storeu_epi16(c + s->to_up, both_halves(s),
+                                 (__m512i)_mm512_cvtne2ps_pbh(u[2 * i + 1], u[2 * i]));
+    }
+}
+
+/* The next part of a square, in at most so many steps. */
+REEL_ALWAYS_INLINE void write_steps(destination to, square *s, int64_t most) {
+    const int64_t end = s->steps - s->step < most ? s->steps : s->step + most;
+    for (; s->step < end; s->step++)
+        if (to == GATE_COLUMNS)
+            gate_row_pair(s);
+        else if (to == GATE_ROWS)
+            gate_row(s);
+        else
+            write_row(to, s);
 }
 
 /* The factors of a square: two groups of each, or one, of so many tiles. */
@@ -201,7 +271,7 @@ typedef struct factors {
 /* Tiles 0 to 3 are the sums; 4 and 5 are a's, 6 and 7 b's. */
 REEL_ALWAYS_INLINE void sum_by_tiles(int rows, int columns, destination to, const factors *f, float *sums,
                                      square *before) {
-    const int64_t written = (SIDE + f->tiles - 1) / f->tiles; /* rows, with each tile */
+    const int64_t written = (before->steps + f->tiles - 1) / f->tiles; /* with each tile */
     const char *a = f->a.data, *b = f->b;
     _tile_zero(0);
     _tile_zero(1);
@@ -226,7 +296,7 @@ REEL_ALWAYS_INLINE void sum_by_tiles(int rows, int columns, destination to, cons
                 _mm_prefetch(b + f->next_b + line * LINE_BYTES, _MM_HINT_T1);
                 _mm_prefetch(b + f->next_b + f->group + line * LINE_BYTES, _MM_HINT_T1);
             }
-        write_rows(to, before, written);
+        write_steps(to, before, written);
     }
     enum { ROW_BYTES = SIDE * sizeof(float) };
     _tile_stored(0, sums, ROW_BYTES);
@@ -239,7 +309,7 @@ REEL_ALWAYS_INLINE void sum_by_tiles(int rows, int columns, destination to, cons
 REEL_ALWAYS_INLINE void sum_by_vectors(int rows, int columns, destination to, const factors *f, float *sums,
                                        square *before) {
     enum { AT_ONCE = 8 }; /* rows: twice as many sums, of 32 registers */
-    write_rows(to, before, SIDE);
+    write_steps(to, before, SIDE);
     for (int first = 0; first < rows * GROUP; first += AT_ONCE) {
         const char *const of_rows = f->a.data + first / GROUP * f->a.group + first % GROUP * f->a.line;
         __m512 sum[AT_ONCE][2];
@@ -272,47 +342,87 @@ REEL_ALWAYS_INLINE void sum_square(bool by_tiles, int rows, int columns, destina
         sum_by_vectors(rows, columns, to, f, sums, before);
 }
 
-/* Two groups of b stay in the cache while a goes by. */
-REEL_ALWAYS_INLINE void multiply_to(bool by_tiles, destination to, const reel__bf16_product *p) {
-    float sums[2][SIDE * SIDE] __attribute__((aligned(LINE_BYTES)));
+/* The square of c at a row and column, its sums to be written. */
+REEL_ALWAYS_INLINE square square_at(destination to, const reel__bf16_product *p, int64_t row, int64_t column,
+                                    const float *sums) {
     const int64_t element = to == SET_F32 || to == ADD_F32 ? (int64_t)sizeof(float) : ELEMENT;
+    const int64_t rows = p->m - row, columns = p->n - column;
+    return (square){.sums = sums,
+                    .steps = rows < SIDE ? rows : SIDE,
+                    .c = (char *)p->c + (row * p->c_row + column) * element,
+                    .row_bytes = p->c_row * element,
+                    .left = first_of_16(columns),
+                    .right = first_of_16(columns - GROUP)};
+}
+
+/* The same of a gated product: each second group is g's, so that h has half as many columns, or rows. */
+REEL_ALWAYS_INLINE square gated_square_at(destination to, const reel__bf16_gated *g, int64_t row,
+                                          int64_t column, const float *sums) {
+    const reel__bf16_product *const p = &g->product;
+    const int64_t group = reel__bf16_group_bytes(g->inner);
+    square s = square_at(SET_BF16, p, row, column, sums);
+    s.h_group = group;
+    int64_t h_row = row, h_column = column / 2;
+    if (to == GATE_ROWS) {
+        s.h = g->h + h_row / GROUP * group + h_column / TERMS * TILE_BYTES + h_column % TERMS * ELEMENT;
+        s.left = first_of_16(g->inner - h_column);
+        s.to_up = g->inner * ELEMENT;
+    } else {
+        h_row = row / 2;
+        h_column = column;
+        s.h = g->h + h_column / GROUP * group + h_row / TERMS * TILE_BYTES + h_row % TERMS / 2 * LINE_BYTES;
+        s.steps = GROUP / 2;
+        s.h_rows = g->inner - h_row;
+        s.to_up = g->inner * s.row_bytes;
+    }
+    s.c = p->c ? (char *)p->c + (h_row * p->c_row + h_column) * ELEMENT : NULL;
+    return s;
+}
+
+/* Two groups of b stay in the cache while a goes by. `gated`: for gates alone. */
+REEL_ALWAYS_INLINE void multiply_to(bool by_tiles, destination to, const reel__bf16_product *p,
+                                    const reel__bf16_gated *gated) {
+    float sums[2][SIDE * SIDE] __attribute__((aligned(LINE_BYTES)));
     const int64_t group = reel__bf16_group_bytes(p->k);
     factors f = {.a = p->a, .group = group, .tiles = group / TILE_BYTES, .pairs = (p->k + 1) / 2};
-    square before = {.rows = 0};
+    square before = {.steps = 0};
     int turn = 0;
     for (int64_t column = 0; column < p->n; column += SIDE)
         for (int64_t row = 0; row < p->m; row += SIDE, turn ^= 1) {
             f.a.data = p->a.data + row / GROUP * p->a.group;
             f.b = p->b + column / GROUP * group;
             f.next_b = row == 0 && column + SIDE < p->n ? 2 * group : 0;
-            const int64_t rows = p->m - row, columns = p->n - column;
-            if (rows > GROUP && columns > GROUP)
+            const bool two_rows = p->m - row > GROUP, two_columns = p->n - column > GROUP;
+            if (two_rows && two_columns)
                 sum_square(by_tiles, 2, 2, to, &f, sums[turn], &before);
-            else if (rows > GROUP)
+            else if (two_rows)
                 sum_square(by_tiles, 2, 1, to, &f, sums[turn], &before);
-            else if (columns > GROUP)
+            else if (two_columns)
                 sum_square(by_tiles, 1, 2, to, &f, sums[turn], &before);
             else
                 sum_square(by_tiles, 1, 1, to, &f, sums[turn], &before);
-            before = (square){.sums = sums[turn],
-                              .c = (char *)p->c + (row * p->c_row + column) * element,
-                              .row_bytes = p->c_row * element,
-                              .rows = rows < SIDE ? rows : SIDE,
-                              .left = first_of_16(columns),
-                              .right = columns > GROUP ? first_of_16(columns - GROUP) : 0};
+            before = gated ? gated_square_at(to, gated, row, column, sums[turn])
+                           : square_at(to, p, row, column, sums[turn]);
         }
-    write_rows(to, &before, SIDE);
+    write_steps(to, &before, SIDE);
 }
 
 REEL_ALWAYS_INLINE void multiply(bool by_tiles, const reel__bf16_product *p) {
     if (p->c_is_f32 && p->accumulate)
-        multiply_to(by_tiles, ADD_F32, p);
+        multiply_to(by_tiles, ADD_F32, p, NULL);
     else if (p->c_is_f32)
-        multiply_to(by_tiles, SET_F32, p);
+        multiply_to(by_tiles, SET_F32, p, NULL);
     else if (p->accumulate)
-        multiply_to(by_tiles, ADD_BF16, p);
+        multiply_to(by_tiles, ADD_BF16, p, NULL);
     else
-        multiply_to(by_tiles, SET_BF16, p);
+        multiply_to(by_tiles, SET_BF16, p, NULL);
+}
+
+REEL_ALWAYS_INLINE void multiply_gated(bool by_tiles, const reel__bf16_gated *gated) {
+    if (gated->rows)
+        multiply_to(by_tiles, GATE_ROWS, &gated->product, gated);
+    else
+        multiply_to(by_tiles, GATE_COLUMNS, &gated->product, gated);
 }
 
 /* All of 8 tiles: 16 lines of 64 bytes. */
@@ -330,13 +440,23 @@ REEL_ALWAYS_INLINE void configure_tiles(void) {
 }
 
 void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_product *product) {
-    if (ctx->bf16_unit == REEL__BF16_TILES) {
-        configure_tiles();
-        multiply(true, product);
-        _tile_release();
-    } else {
+    if (ctx->bf16_unit == REEL__BF16_VECTORS) {
         multiply(false, product);
+        return;
     }
+    configure_tiles();
+    multiply(true, product);
+    _tile_release();
+}
+
+void reel__gemm_gated_bf16(const reel_context *ctx, const reel__bf16_gated *gated) {
+    if (ctx->bf16_unit == REEL__BF16_VECTORS) {
+        multiply_gated(false, gated);
+        return;
+    }
+    configure_tiles();
+    multiply_gated(true, gated);
+    _tile_release();
 }
 
 #endif

@@ -23,11 +23,11 @@ static inline int64_t reel__bf16_packed_bytes(int64_t lines, int64_t k) {
     return (lines + REEL__BF16_GROUP - 1) / REEL__BF16_GROUP * reel__bf16_group_bytes(k);
 }
 
-/* Pack a (m x k) and b (k x n), which a BLAS could read. Of a factor that several threads pack a multiple of
- * PACKED_TOGETHER rows or columns is best left to one. */
+/* Pack a (m x k) and b (k x n), which a BLAS could read, into groups `group` bytes apart. Of a factor that
+ * several threads pack a multiple of PACKED_TOGETHER rows or columns is best left to one. */
 enum { REEL__BF16_PACKED_TOGETHER = 128 };
-void reel__bf16_pack_a(int64_t m, int64_t k, reel__matrix a, char *to);
-void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to);
+void reel__bf16_pack_a(int64_t m, int64_t k, reel__matrix a, char *to, int64_t group);
+void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to, int64_t group);
 
 /* Where the tiles of a are: bytes from a line of a tile to the next, from tile to tile, from group to group.
  */
@@ -60,5 +60,18 @@ typedef struct reel__bf16_product {
 } reel__bf16_product;
 
 void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_product *product);
+
+/* h = silu(g) u, packed for the next product, where it is the factor that is not weights: with `rows` its a,
+ * of m rows of `inner` terms, else its b. g and u are the halves of a product's columns, or rows, whose
+ * weights are packed so that groups of g and u alternate, as many of each, an even number; beyond `inner`
+ * they are zeros. The product goes to c as well, unless that is NULL: as bf16, g before u. */
+typedef struct reel__bf16_gated {
+    reel__bf16_product product; /* n, or m, counts the columns, or rows, of all groups */
+    bool rows;
+    int64_t inner;
+    char *h;
+} reel__bf16_gated;
+
+void reel__gemm_gated_bf16(const reel_context *ctx, const reel__bf16_gated *gated);
 
 #endif

@@ -1,6 +1,6 @@
 /* Batched matrix products on the CPU: cut into tiles by shape alone, each tile computed by one thread with
- * one BLAS call per batch entry that it sums over. A sum over many entries is also cut into slices, whose
- * sums are added up in order. */
+ * one BLAS call per batch entry that it sums over, or for bf16 one of ours. A sum over many entries is also
+ * cut into slices, whose sums are added up in order. */
 #include "blas.h"
 #include "gemm_bf16.h"
 #include "kernels.h"
@@ -43,7 +43,14 @@ static void halve(int64_t size, int64_t unit, int64_t *tile, int64_t *tiles) {
  * copies along its rows. */
 static void choose_tiles(product *p) {
     const reel__product *const whole = &p->whole;
-    enum { LARGEST_M = 512, LARGEST_N = 1024, SMALLEST = 96, WANTED = 16, MOST_SLICES = 8 };
+    enum {
+        LARGEST_M = 512,
+        LARGEST_M_BF16 = 128,
+        LARGEST_N = 1024,
+        SMALLEST = 96,
+        WANTED = 16,
+        MOST_SLICES = 8
+    };
     enum { CACHED_BYTES = 512 << 10 };
     const bool is_bf16 = whole->dtype == REEL_BF16;
     const bool b_cached = whole->k * whole->n * (int64_t)reel_dtype_bytes(whole->dtype) <= CACHED_BYTES;
@@ -56,7 +63,7 @@ static void choose_tiles(product *p) {
     p->tiles_m = p->tiles_n = p->slices = 1;
     if (whole->batch_axes == 0 && whole->c_dtype != REEL_BF16 && whole->c_row == whole->n)
         p->slices = p->terms < MOST_SLICES ? p->terms : MOST_SLICES;
-    while (p->tile_m > (is_bf16 ? LARGEST_M / 2 : LARGEST_M))
+    while (p->tile_m > (is_bf16 ? LARGEST_M_BF16 : LARGEST_M))
         halve(whole->m, unit, &p->tile_m, &p->tiles_m);
     while (p->tile_n > LARGEST_N && !is_bf16)
         halve(whole->n, unit, &p->tile_n, &p->tiles_n);
@@ -119,9 +126,9 @@ static void multiply_packed(const product *p, const tile *t, reel__matrix a, ree
         p->b.data + (p->b.shared ? t->column / REEL__BF16_GROUP * group : thread * p->b.bytes);
     const bool in_place = !p->a.shared && !reel__bf16_needs_packing(t->m, k, a);
     if (!p->a.shared && !in_place)
-        reel__bf16_pack_a(t->m, k, a, a_packed);
+        reel__bf16_pack_a(t->m, k, a, a_packed, group);
     if (!p->b.shared)
-        reel__bf16_pack_b(k, t->n, b, b_packed);
+        reel__bf16_pack_b(k, t->n, b, b_packed, group);
     const reel__bf16_product block = {.m = t->m,
                                       .n = t->n,
                                       .k = k,
@@ -210,9 +217,9 @@ static void pack_shared(int64_t begin, int64_t end, void *arg) {
         const reel__matrix a = {(const reel_bf16 *)whole->a + a_at, whole->a_row, whole->a_column};
         const reel__matrix b = {(const reel_bf16 *)whole->b + b_at, whole->b_row, whole->b_column};
         if (p->a.shared)
-            reel__bf16_pack_a(lines, k, a, p->a.data + i * piece_bytes);
+            reel__bf16_pack_a(lines, k, a, p->a.data + i * piece_bytes, reel__bf16_group_bytes(k));
         else
-            reel__bf16_pack_b(k, lines, b, p->b.data + i * piece_bytes);
+            reel__bf16_pack_b(k, lines, b, p->b.data + i * piece_bytes, reel__bf16_group_bytes(k));
     }
 }
 
