@@ -1,0 +1,171 @@
+/* Products of bf16 by each unit that this CPU has for them, beside the same by way of f32: sizes around those
+ * of tiles, every layout of the factors, sums in parts, and gated MLPs, of which swiglu is part. Skipped
+ * where the CPU or the build has no such unit. */
+#include <check.h>
+#include <math.h>
+#include <reel/reel.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const units[] = {"avx512_bf16", "amx"};
+enum { UNITS = sizeof units / sizeof units[0], SKIPPED = 77, MOST_INPUTS = 3 };
+
+static reel_context *context_with(const char *isa) {
+    reel_context *ctx;
+    setenv("REEL_CPU_ISA", isa, 1);
+    return reel_context_new(&ctx, NULL, NULL) == REEL_OK ? ctx : NULL;
+}
+
+static bool has(const char *unit) {
+    reel_context *ctx = context_with(unit);
+    reel_context_free(ctx);
+    return ctx != NULL;
+}
+
+/* A result and the gradients of its inputs, in f32. */
+typedef struct values {
+    int64_t count, tensors, end[1 + MOST_INPUTS]; /* of all; where each tensor's end */
+    float *at;
+} values;
+
+static void append(reel_context *ctx, values *v, reel_tensor *x) {
+    const int64_t n = reel_elements(x);
+    v->at = realloc(v->at, (size_t)(v->count + n) * sizeof *v->at);
+    ck_assert_ptr_nonnull(v->at);
+    ck_assert_int_eq(reel_read(ctx, reel_cast(ctx, x, REEL_F32), v->at + v->count, (size_t)n * sizeof *v->at),
+                     REEL_OK);
+    v->count += n;
+    v->end[v->tensors++] = v->count;
+}
+
+typedef reel_tensor *function(reel_context *ctx, reel_tensor *const *in, int axis);
+
+/* The function of random inputs, and their gradients for the sum of its squares. */
+static values computed(const char *isa, function *f, int axis, int inputs, const int64_t (*shape)[4]) {
+    reel_context *ctx = context_with(isa);
+    reel_tensor *in[MOST_INPUTS];
+    values v = {0};
+    ck_assert_ptr_nonnull(ctx);
+    for (int i = 0; i < inputs; i++) {
+        in[i] = reel_tensor_new(ctx, REEL_BF16, (int)shape[i][0], shape[i] + 1);
+        reel_fill_uniform(ctx, in[i], -1, 1, (reel_draw){.stream = REEL_STREAM_USER, .index = i});
+        reel_require_grad(ctx, in[i]);
+    }
+    reel_tensor *y = f(ctx, in, axis);
+    append(ctx, &v, y);
+    reel_tensor *wide = reel_cast(ctx, y, REEL_F32);
+    reel_backward(ctx, reel_sum(ctx, reel_mul(ctx, wide, wide), NULL, 0, 0));
+    for (int i = 0; i < inputs; i++)
+        append(ctx, &v, reel_grad(ctx, in[i]));
+    ck_assert_msg(reel_context_status(ctx) == REEL_OK, "%s", reel_context_message(ctx));
+    reel_context_free(ctx);
+    return v;
+}
+
+/* They differ by the order of sums, and so by what is rounded on the way, by less than a hundredth in the
+ * mean: a term left out or taken twice would be a tenth of a sum of a hundred. No single one is far off
+ * either. */
+static void assert_agrees(const char *name, const char *unit, int64_t n, const float *x,
+                          const float *expected) {
+    double error = 0, size = 0, worst = 0, largest = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double off = fabs((double)x[i] - (double)expected[i]);
+        error += off * off;
+        size += (double)expected[i] * (double)expected[i];
+        worst = fmax(worst, off);
+        largest = fmax(largest, fabs((double)expected[i]));
+        ck_assert_msg(isfinite(x[i]), "%s by %s: value %lld is %g", name, unit, (long long)i, (double)x[i]);
+    }
+    ck_assert_msg(sqrt(error) <= 0.01 * sqrt(size), "%s by %s: %g off in the mean, of %g", name, unit,
+                  sqrt(error / (double)n), sqrt(size / (double)n));
+    ck_assert_msg(worst <= 0x1p-6 * largest, "%s by %s: one is %g off, the largest is %g", name, unit, worst,
+                  largest);
+}
+
+static void assert_units_agree(const char *name, function *f, int axis, int inputs,
+                               const int64_t (*shape)[4]) {
+    const values by_f32 = computed("portable", f, axis, inputs, shape);
+    for (int u = 0; u < UNITS; u++) {
+        if (!has(units[u]))
+            continue;
+        const values v = computed(units[u], f, axis, inputs, shape);
+        ck_assert_int_eq(v.count, by_f32.count);
+        for (int64_t i = 0, begin = 0; i < v.tensors; begin = v.end[i++])
+            assert_agrees(name, units[u], v.end[i] - begin, v.at + begin, by_f32.at + begin);
+        free(v.at);
+    }
+    free(by_f32.at);
+}
+
+static reel_tensor *product(reel_context *ctx, reel_tensor *const *in, int axis) {
+    (void)axis;
+    return reel_matmul(ctx, in[0], in[1]);
+}
+
+static reel_tensor *product_with_transposed(reel_context *ctx, reel_tensor *const *in, int axis) {
+    (void)axis;
+    const int last = in[1]->rank - 1;
+    return reel_matmul(ctx, in[0], reel_transpose(ctx, in[1], last - 1, last));
+}
+
+static const int64_t sizes[][3] = {/* M, K, N */
+                                   {1, 1, 1},    {1, 40, 3},     {3, 1, 40},    {15, 31, 17},
+                                   {16, 32, 16}, {17, 33, 15},   {32, 64, 33},  {33, 2, 130},
+                                   {48, 97, 64}, {301, 97, 260}, {5000, 40, 24}};
+
+START_TEST(test_products_agree_with_those_by_way_of_f32) {
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const int64_t M = sizes[i][0], K = sizes[i][1], N = sizes[i][2];
+        assert_units_agree("a b", product, 0, 2, (const int64_t[][4]){{2, M, K}, {2, K, N}});
+        assert_units_agree("a b^T", product_with_transposed, 0, 2,
+                           (const int64_t[][4]){{2, M, K}, {2, N, K}});
+    }
+}
+END_TEST
+
+START_TEST(test_products_of_many_matrices_agree_whoever_is_shared) {
+    const int64_t B = 5, M = 50, K = 37, N = 140;
+    assert_units_agree("one b", product, 0, 2, (const int64_t[][4]){{3, B, M, K}, {2, K, N}});
+    assert_units_agree("one a", product, 0, 2, (const int64_t[][4]){{2, M, K}, {3, B, K, N}});
+    assert_units_agree("each its own", product, 0, 2, (const int64_t[][4]){{3, B, M, K}, {3, B, K, N}});
+}
+END_TEST
+
+static reel_tensor *gated_mlp(reel_context *ctx, reel_tensor *const *in, int axis) {
+    return reel_gated_mlp(ctx, in[0], in[1], in[2], axis);
+}
+
+START_TEST(test_gated_mlps_agree_with_those_by_way_of_f32) {
+    static const int64_t cases[][4] = {/* rows or columns, in, inner, out */
+                                       {1, 1, 1, 1},      {3, 5, 7, 2},      {17, 32, 16, 33},
+                                       {130, 37, 40, 37}, {300, 64, 96, 64}, {140, 120, 48, 50},
+                                       {64, 128, 33, 128}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const int64_t n = cases[i][0], in = cases[i][1], inner = cases[i][2], out = cases[i][3];
+        assert_units_agree("MLP of rows", gated_mlp, -1, 3,
+                           (const int64_t[][4]){{2, n, in}, {2, 2 * inner, in}, {2, out, inner}});
+        assert_units_agree("MLP of columns", gated_mlp, -2, 3,
+                           (const int64_t[][4]){{3, 2, in, n}, {2, 2 * inner, in}, {2, out, inner}});
+    }
+}
+END_TEST
+
+int main(void) {
+    bool any = false;
+    for (int u = 0; u < UNITS; u++)
+        any = any || has(units[u]);
+    if (!any)
+        return SKIPPED;
+    Suite *suite = suite_create("bf16_units");
+    TCase *tests = tcase_create("bf16_units");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, test_products_agree_with_those_by_way_of_f32);
+    tcase_add_test(tests, test_products_of_many_matrices_agree_whoever_is_shared);
+    tcase_add_test(tests, test_gated_mlps_agree_with_those_by_way_of_f32);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
