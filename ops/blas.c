@@ -55,8 +55,8 @@ static void release_signals(const sigset_t *before) {
 }
 
 /* oneDNN chooses its code by the CPU's features, where OpenBLAS goes by a list of models and takes a CPU that
- * is newer than itself for an old one. How many threads to use it asks OpenMP, when it writes code and when it
- * runs it: the answer is one. */
+ * is newer than itself for an old one. How many threads to use it asks OpenMP, when it writes code and when
+ * it runs it: the answer is one. */
 static bool onednn_sgemm(int64_t m, int64_t n, int64_t k, float scale, layout la, const float *a, layout lb,
                          const float *b, float beta, float *c, int64_t ldc) {
     sigset_t signals_before;
