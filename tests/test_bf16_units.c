@@ -128,6 +128,30 @@ START_TEST(test_products_of_many_matrices_agree_whoever_is_shared) {
     assert_units_agree("one b", product, 0, 2, (const int64_t[][4]){{3, B, M, K}, {2, K, N}});
     assert_units_agree("one a", product, 0, 2, (const int64_t[][4]){{2, M, K}, {3, B, K, N}});
     assert_units_agree("each its own", product, 0, 2, (const int64_t[][4]){{3, B, M, K}, {3, B, K, N}});
+    assert_units_agree("long sums", product, 0, 2, (const int64_t[][4]){{3, 2, 2500, 8}, {3, 2, 8, 20}});
+}
+END_TEST
+
+START_TEST(test_a_value_that_is_not_finite_stays_in_its_row) {
+    enum { M = 32, K = 40, N = 24, ROW = 7 };
+    for (int u = 0; u < UNITS; u++) {
+        if (!has(units[u]))
+            continue;
+        reel_context *ctx = context_with(units[u]);
+        reel_tensor *a = reel_tensor_new(ctx, REEL_BF16, REEL_SHAPE(M, K));
+        reel_tensor *b = reel_tensor_new(ctx, REEL_BF16, REEL_SHAPE(K, N));
+        reel_fill_uniform(ctx, a, -1, 1, (reel_draw){.stream = REEL_STREAM_USER});
+        reel_fill_uniform(ctx, b, -1, 1, (reel_draw){.stream = REEL_STREAM_USER, .index = 1});
+        for (int i = 0; i < K; i++)
+            ((reel_bf16 *)a->data)[ROW * K + i].bits = 0x7fc0; /* NaN */
+        reel_touch(a);
+        values v = {0};
+        append(ctx, &v, reel_matmul(ctx, a, b));
+        for (int64_t i = 0; i < v.count; i++)
+            ck_assert_msg(!isfinite(v.at[i]) == (i / N == ROW), "%s: row %lld", units[u], (long long)(i / N));
+        free(v.at);
+        reel_context_free(ctx);
+    }
 }
 END_TEST
 
@@ -161,6 +185,7 @@ int main(void) {
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, test_products_agree_with_those_by_way_of_f32);
     tcase_add_test(tests, test_products_of_many_matrices_agree_whoever_is_shared);
+    tcase_add_test(tests, test_a_value_that_is_not_finite_stays_in_its_row);
     tcase_add_test(tests, test_gated_mlps_agree_with_those_by_way_of_f32);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
