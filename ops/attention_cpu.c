@@ -2,10 +2,12 @@
  * memory, then a tile of query rows at a time goes through scores, softmax and the product with v.
  *
  * Packed rows are padded with zeros to whole vectors, so that no loop over a row has a rest. f64 multiplies
- * by the BLAS, f32 and bf16 by tiles in registers: the matrices are too small to pay for a call. */
+ * by the BLAS, f32 and bf16 by tiles in registers: the matrices are too small to pay for a call. The forward
+ * pass of bf16 takes the units for it where a CPU has them. */
 #ifndef REAL
 
 #include "blas.h"
+#include "gemm_bf16.h"
 #include "kernels.h"
 #include "rows.h"
 
@@ -14,13 +16,15 @@
 
 enum {
     TILE = 48, /* query rows whose scores are in memory at once: with 100 keys, less than the nearest cache */
-    PADDING = 16 /* numbers of which a packed row is a multiple */
+    BF16_TILE = 64, /* the same where products of bf16 are computed as they are */
+    PADDING = 16    /* numbers of which a packed row is a multiple */
 };
 
 /* B examples, H heads, Tq queries, Tk keys, d the head size */
 typedef struct attention {
     int64_t H, Tq, Tk, d;
     int64_t d_row, k_row; /* a packed row of d, of Tk numbers */
+    const reel_context *ctx;
     const reel_tensor *q, *k, *v, *mask;
     const reel_tensor *y, *log_sum, *dy; /* y is written by the forward pass */
     reel_tensor *dq, *dk, *dv;
@@ -54,6 +58,7 @@ static void for_each_head(reel_context *ctx, attention *a, int64_t reals, reel__
         return;
     }
     a->scratch = scratch->data;
+    a->ctx = ctx;
     reel__parallel_for(ctx, a->q->shape[0] * a->H, 1, piece, a);
     reel__storage_release(ctx, scratch);
 }
@@ -64,6 +69,72 @@ static int64_t padded(int64_t n) {
 
 #define REEL_EACH_FLOAT "attention_cpu.c"
 #include "each_float.h"
+
+/* ---- bf16 by the units for it -------------------------------------------------------------------------- */
+
+static bool by_units(const reel_context *ctx, const reel_tensor *q, const reel_tensor *k,
+                     const reel_tensor *v, const reel_tensor *y) {
+    return q->dtype == REEL_BF16 && reel__bf16_ready(ctx) && k->shape[2] > 0 && q->shape[3] > 0 &&
+           q->stride[3] == 1 && k->stride[3] == 1 && v->stride[3] == 1 && y->stride[3] == 1;
+}
+
+/* What a thread needs, in bytes: q, k, v and a tile's probabilities packed, its scores. */
+typedef struct unit_scratch {
+    int64_t q, k, v, p, s;
+} unit_scratch;
+
+static unit_scratch unit_scratch_of(const attention *a) {
+    return (unit_scratch){.q = reel__bf16_packed_bytes(a->Tq, a->d),
+                          .k = reel__bf16_packed_bytes(a->Tk, a->d),
+                          .v = reel__bf16_packed_bytes(a->d, a->Tk),
+                          .p = reel__bf16_packed_bytes(BF16_TILE, a->Tk),
+                          .s = BF16_TILE * a->k_row * (int64_t)sizeof(float)};
+}
+
+static void head_by_units(const attention *a, int64_t b, int64_t h, char *scratch) {
+    const unit_scratch bytes = unit_scratch_of(a);
+    const int64_t group = reel__bf16_group_bytes(a->d), of_keys = reel__bf16_group_bytes(a->Tk);
+    char *const q = scratch, *const k_t = q + bytes.q, *const v = k_t + bytes.k, *const p = v + bytes.v;
+    float *const s = (float *)(void *)(p + bytes.p);
+    float *const log_sum = (float *)a->log_sum->data + (b * a->H + h) * a->Tq;
+    char *const y = head_of(a->y, b, h);
+    reel__bf16_pack_a(a->Tq, a->d, (reel__matrix){head_of(a->q, b, h), a->q->stride[2], 1}, q, group);
+    reel__bf16_pack_b(a->d, a->Tk, (reel__matrix){head_of(a->k, b, h), 1, a->k->stride[2]}, k_t, group);
+    reel__bf16_pack_b(a->Tk, a->d, (reel__matrix){head_of(a->v, b, h), a->v->stride[2], 1}, v, of_keys);
+    for (int64_t first = 0; first < a->Tq; first += BF16_TILE) {
+        const int64_t rows = a->Tq - first < BF16_TILE ? a->Tq - first : BF16_TILE;
+        const reel__bf16_product scores = {.m = rows,
+                                           .n = a->Tk,
+                                           .k = a->d,
+                                           .a = reel__bf16_packed(q + first / REEL__BF16_GROUP * group, a->d),
+                                           .b = k_t,
+                                           .c = s,
+                                           .c_row = a->k_row,
+                                           .c_is_f32 = true};
+        const reel__bf16_product values = {.m = rows,
+                                           .n = a->d,
+                                           .k = a->Tk,
+                                           .a = reel__bf16_packed(p, a->Tk),
+                                           .b = v,
+                                           .c = (reel_bf16 *)(void *)y + first * a->y->stride[2],
+                                           .c_row = a->y->stride[2]};
+        reel__gemm_bf16(a->ctx, &scores);
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < a->Tk; j++)
+                s[i * a->k_row + j] *= (float)a->scale;
+        hide_bf16(a, b, h, first, rows, s);
+        softmax_rows_bf16(rows, a->k_row, s, log_sum + first);
+        reel__bf16_pack_a_f32(rows, a->Tk, s, a->k_row, p);
+        reel__gemm_bf16(a->ctx, &values);
+    }
+}
+
+static void heads_by_units(int64_t begin, int64_t end, void *arg) {
+    const attention *a = arg;
+    char *const scratch = a->scratch + reel__thread_index() * a->scratch_bytes;
+    for (int64_t i = begin; i < end; i++)
+        head_by_units(a, i / a->H, i % a->H, scratch);
+}
 
 static attention attention_of(const reel_tensor *q, const reel_tensor *k, const reel_tensor *v,
                               const reel_tensor *mask, int causal, double scale) {
@@ -89,6 +160,11 @@ void REEL_CPU(attention)(reel_context *ctx, const reel_tensor *q, const reel_ten
     a.log_sum = log_sum;
     const int64_t query = (a.Tq + TILE) * a.d_row, key = a.Tk * a.d_row, key_t = a.d * a.k_row;
     const int64_t reals = query + key + key_t + TILE * a.k_row;
+    if (by_units(ctx, q, k, v, y)) {
+        const unit_scratch u = unit_scratch_of(&a);
+        for_each_head(ctx, &a, (u.q + u.k + u.v + u.p + u.s) / (int64_t)sizeof(float), heads_by_units);
+        return;
+    }
     for_each_head(ctx, &a, reals, BY_DTYPE(q->dtype, forward_heads));
 }
 
@@ -247,13 +323,9 @@ static void NAME(unpack)(const attention *a, const REAL *REEL_RESTRICT from, con
 
 /* ---- scores -------------------------------------------------------------------------------------------- */
 
-/* s (rows x k_row) = scale q k^T + mask for query rows first .. first + rows - 1; -inf where not seen, which
- * the padding is not either */
-static void NAME(scores)(const attention *a, int64_t b, int64_t h, int64_t first, int64_t rows, const REAL *q,
-                         const REAL *k_t, REAL *s) {
-    NAME(product)
-    (rows, a->Tk, a->d, a->scale, (reel__matrix){q + first * a->d_row, a->d_row, 1}, k_t, a->k_row, s,
-     a->k_row, false);
+/* Adds the mask to scores s (rows x k_row) of query rows first .. first + rows - 1; -inf where not seen,
+ * which the padding is not either */
+static void NAME(hide)(const attention *a, int64_t b, int64_t h, int64_t first, int64_t rows, REAL *s) {
     for (int64_t i = 0; i < rows; i++) {
         REAL *row = s + i * a->k_row;
         if (a->mask) {
@@ -265,6 +337,15 @@ static void NAME(scores)(const attention *a, int64_t b, int64_t h, int64_t first
         for (int64_t j = keys_of(a, first + i); j < a->k_row; j++)
             row[j] = -INFINITY;
     }
+}
+
+/* s = scale q k^T + mask */
+static void NAME(scores)(const attention *a, int64_t b, int64_t h, int64_t first, int64_t rows, const REAL *q,
+                         const REAL *k_t, REAL *s) {
+    NAME(product)
+    (rows, a->Tk, a->d, a->scale, (reel__matrix){q + first * a->d_row, a->d_row, 1}, k_t, a->k_row, s,
+     a->k_row, false);
+    NAME(hide)(a, b, h, first, rows, s);
 }
 
 #ifdef LOAD_VECTOR
@@ -322,7 +403,7 @@ static REAL NAME(largest_of)(const REAL *row, int64_t n) {
  * becomes zeros and has +inf there, so that the backward pass sees zeros again. Each step is done for all
  * rows before the next, for which those of one row would wait. */
 static void NAME(softmax_rows)(int64_t rows, int64_t n, REAL *s, REAL *log_sum) {
-    REAL largest[TILE], sum[TILE];
+    REAL largest[BF16_TILE], sum[BF16_TILE];
     for (int64_t i = 0; i < rows; i++) {
         const REAL of_row = NAME(largest_of)(s + i * n, n);
         largest[i] = of_row == -INFINITY ? 0 : of_row;

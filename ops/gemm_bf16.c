@@ -16,6 +16,10 @@ void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to, int64_t g
     (void)k, (void)n, (void)b, (void)to, (void)group;
 }
 
+void reel__bf16_pack_a_f32(int64_t m, int64_t k, const float *a, int64_t row, char *to) {
+    (void)m, (void)k, (void)a, (void)row, (void)to;
+}
+
 void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_product *product) {
     (void)ctx, (void)product;
 }
@@ -141,6 +145,17 @@ void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to, int64_t g
         pack(false, AS_READ, n, k, b.data, b.row, to, group);
     else
         pack(true, TURNED, n, k, b.data, b.column, to, group);
+}
+
+void reel__bf16_pack_a_f32(int64_t m, int64_t k, const float *a, int64_t row, char *to) {
+    const int64_t group = reel__bf16_group_bytes(k);
+    for (int64_t i = 0; i < m; i++, a += row)
+        for (int64_t term = 0; term < k; term += TERMS) {
+            const __m512 x = _mm512_maskz_loadu_ps(first_of_16(k - term), a + term);
+            const __m512 y = _mm512_maskz_loadu_ps(first_of_16(k - term - GROUP), a + term + GROUP);
+            char *const line = to + i / GROUP * group + term / TERMS * TILE_BYTES + i % GROUP * LINE_BYTES;
+            _mm512_store_si512(line, (__m512i)_mm512_cvtne2ps_pbh(y, x));
+        }
 }
 
 /* ---- products ------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ static inline int64_t reel__bf16_packed_bytes(int64_t lines, int64_t k) {
 enum { REEL__BF16_PACKED_TOGETHER = 128 };
 void reel__bf16_pack_a(int64_t m, int64_t k, reel__matrix a, char *to, int64_t group);
 void reel__bf16_pack_b(int64_t k, int64_t n, reel__matrix b, char *to, int64_t group);
+/* Rounds and packs a (m x k) of f32, rows `row` apart. */
+void reel__bf16_pack_a_f32(int64_t m, int64_t k, const float *a, int64_t row, char *to);
 
 /* Where the tiles of a are: bytes from a line of a tile to the next, from tile to tile, from group to group.
  */

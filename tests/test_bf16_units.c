@@ -41,7 +41,7 @@ static void append(reel_context *ctx, values *v, reel_tensor *x) {
 typedef reel_tensor *function(reel_context *ctx, reel_tensor *const *in, int axis);
 
 /* The function of random inputs, and their gradients for the sum of its squares. */
-static values computed(const char *isa, function *f, int axis, int inputs, const int64_t (*shape)[4]) {
+static values computed(const char *isa, function *f, int axis, int inputs, const int64_t (*shape)[5]) {
     reel_context *ctx = context_with(isa);
     reel_tensor *in[MOST_INPUTS];
     values v = {0};
@@ -83,7 +83,7 @@ static void assert_agrees(const char *name, const char *unit, int64_t n, const f
 }
 
 static void assert_units_agree(const char *name, function *f, int axis, int inputs,
-                               const int64_t (*shape)[4]) {
+                               const int64_t (*shape)[5]) {
     const values by_f32 = computed("portable", f, axis, inputs, shape);
     for (int u = 0; u < UNITS; u++) {
         if (!has(units[u]))
@@ -116,19 +116,19 @@ static const int64_t sizes[][3] = {/* M, K, N */
 START_TEST(test_products_agree_with_those_by_way_of_f32) {
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         const int64_t M = sizes[i][0], K = sizes[i][1], N = sizes[i][2];
-        assert_units_agree("a b", product, 0, 2, (const int64_t[][4]){{2, M, K}, {2, K, N}});
+        assert_units_agree("a b", product, 0, 2, (const int64_t[][5]){{2, M, K}, {2, K, N}});
         assert_units_agree("a b^T", product_with_transposed, 0, 2,
-                           (const int64_t[][4]){{2, M, K}, {2, N, K}});
+                           (const int64_t[][5]){{2, M, K}, {2, N, K}});
     }
 }
 END_TEST
 
 START_TEST(test_products_of_many_matrices_agree_whoever_is_shared) {
     const int64_t B = 5, M = 50, K = 37, N = 140;
-    assert_units_agree("one b", product, 0, 2, (const int64_t[][4]){{3, B, M, K}, {2, K, N}});
-    assert_units_agree("one a", product, 0, 2, (const int64_t[][4]){{2, M, K}, {3, B, K, N}});
-    assert_units_agree("each its own", product, 0, 2, (const int64_t[][4]){{3, B, M, K}, {3, B, K, N}});
-    assert_units_agree("long sums", product, 0, 2, (const int64_t[][4]){{3, 2, 2500, 8}, {3, 2, 8, 20}});
+    assert_units_agree("one b", product, 0, 2, (const int64_t[][5]){{3, B, M, K}, {2, K, N}});
+    assert_units_agree("one a", product, 0, 2, (const int64_t[][5]){{2, M, K}, {3, B, K, N}});
+    assert_units_agree("each its own", product, 0, 2, (const int64_t[][5]){{3, B, M, K}, {3, B, K, N}});
+    assert_units_agree("long sums", product, 0, 2, (const int64_t[][5]){{3, 2, 2500, 8}, {3, 2, 8, 20}});
 }
 END_TEST
 
@@ -167,10 +167,30 @@ START_TEST(test_gated_mlps_agree_with_those_by_way_of_f32) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const int64_t n = cases[i][0], in = cases[i][1], inner = cases[i][2], out = cases[i][3];
         assert_units_agree("MLP of rows", gated_mlp, -1, 3,
-                           (const int64_t[][4]){{2, n, in}, {2, 2 * inner, in}, {2, out, inner}});
+                           (const int64_t[][5]){{2, n, in}, {2, 2 * inner, in}, {2, out, inner}});
         assert_units_agree("MLP of columns", gated_mlp, -2, 3,
-                           (const int64_t[][4]){{3, 2, in, n}, {2, 2 * inner, in}, {2, out, inner}});
+                           (const int64_t[][5]){{3, 2, in, n}, {2, 2 * inner, in}, {2, out, inner}});
     }
+}
+END_TEST
+
+static reel_tensor *attention(reel_context *ctx, reel_tensor *const *in, int causal) {
+    return reel_scaled_dot_product_attention(ctx, in[0], in[1], in[2], NULL, causal ? REEL_CAUSAL : 0);
+}
+
+START_TEST(test_attention_agrees_with_that_by_way_of_f32) {
+    static const int64_t cases[][3] = {/* queries, keys, head size */
+                                       {1, 1, 1},
+                                       {3, 40, 5},
+                                       {97, 97, 64},
+                                       {130, 33, 20},
+                                       {64, 128, 32}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int causal = 0; causal < 2; causal++) {
+            const int64_t Tq = cases[i][0], Tk = cases[i][1], d = cases[i][2];
+            assert_units_agree("attention", attention, causal, 3,
+                               (const int64_t[][5]){{4, 2, 3, Tq, d}, {4, 2, 3, Tk, d}, {4, 2, 3, Tk, d}});
+        }
 }
 END_TEST
 
@@ -187,6 +207,7 @@ int main(void) {
     tcase_add_test(tests, test_products_of_many_matrices_agree_whoever_is_shared);
     tcase_add_test(tests, test_a_value_that_is_not_finite_stays_in_its_row);
     tcase_add_test(tests, test_gated_mlps_agree_with_those_by_way_of_f32);
+    tcase_add_test(tests, test_attention_agrees_with_that_by_way_of_f32);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
