@@ -116,11 +116,11 @@ REEL_API reel_status reel_context_fail(reel_context *ctx, reel_status status, co
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
-REEL_API int reel_context_threads(const reel_context *ctx);        /* that ops use, the caller's among them */
-REEL_API uint64_t reel_context_seed(const reel_context *ctx);      /* of the options */
+REEL_API int reel_context_threads(const reel_context *ctx);   /* that ops use, the caller's among them */
+REEL_API uint64_t reel_context_seed(const reel_context *ctx); /* of the options */
 /* "portable", "avx2", "avx512", "avx512_bf16" or "amx"; "cuda" */
 REEL_API const char *reel_context_isa(const reel_context *ctx);
-REEL_API reel_device reel_context_device(const reel_context *ctx); /* of the options */
+REEL_API reel_device reel_context_device(const reel_context *ctx);      /* of the options */
 REEL_API const char *reel_context_device_name(const reel_context *ctx); /* "CPU", "NVIDIA H100 80GB HBM3" */
 
 /* Ops on a GPU return before it has run them. This waits until it has, and says what went wrong by then; so
