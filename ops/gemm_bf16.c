@@ -337,8 +337,9 @@ REEL_ALWAYS_INLINE void sum_by_vectors(int rows, int columns, destination to, co
             const __m512bh left = (__m512bh)_mm512_load_si512(of_b);
             const __m512bh right = (__m512bh)_mm512_load_si512(of_b + (columns - 1) * f->group);
             for (int i = 0; i < AT_ONCE; i++) {
-                const __m512bh of_row =
-                    (__m512bh)_mm512_set1_epi32(*(const int *)(const void *)(of_a + i * f->a.line));
+                int of_row_pair; /* rows in place are aligned to a number, not to a pair */
+                memcpy(&of_row_pair, of_a + i * f->a.line, sizeof of_row_pair);
+                const __m512bh of_row = (__m512bh)_mm512_set1_epi32(of_row_pair);
                 sum[i][0] = _mm512_dpbf16_ps(sum[i][0], of_row, left);
                 sum[i][1] = _mm512_dpbf16_ps(sum[i][1], of_row, right);
             }
@@ -423,8 +424,13 @@ REEL_ALWAYS_INLINE void multiply_to(bool by_tiles, destination to, const reel__b
     write_steps(to, &before, SIDE);
 }
 
-REEL_ALWAYS_INLINE void multiply(bool by_tiles, const reel__bf16_product *p) {
-    if (p->c_is_f32 && p->accumulate)
+REEL_ALWAYS_INLINE void multiply_by(bool by_tiles, const reel__bf16_product *p,
+                                    const reel__bf16_gated *gated) {
+    if (gated && gated->rows)
+        multiply_to(by_tiles, GATE_ROWS, p, gated);
+    else if (gated)
+        multiply_to(by_tiles, GATE_COLUMNS, p, gated);
+    else if (p->c_is_f32 && p->accumulate)
         multiply_to(by_tiles, ADD_F32, p, NULL);
     else if (p->c_is_f32)
         multiply_to(by_tiles, SET_F32, p, NULL);
@@ -432,13 +438,6 @@ REEL_ALWAYS_INLINE void multiply(bool by_tiles, const reel__bf16_product *p) {
         multiply_to(by_tiles, ADD_BF16, p, NULL);
     else
         multiply_to(by_tiles, SET_BF16, p, NULL);
-}
-
-REEL_ALWAYS_INLINE void multiply_gated(bool by_tiles, const reel__bf16_gated *gated) {
-    if (gated->rows)
-        multiply_to(by_tiles, GATE_ROWS, &gated->product, gated);
-    else
-        multiply_to(by_tiles, GATE_COLUMNS, &gated->product, gated);
 }
 
 /* All of 8 tiles: 16 lines of 64 bytes. */
@@ -455,24 +454,22 @@ REEL_ALWAYS_INLINE void configure_tiles(void) {
     _tile_loadconfig(&configuration);
 }
 
-void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_product *product) {
+static void multiply(const reel_context *ctx, const reel__bf16_product *p, const reel__bf16_gated *gated) {
     if (ctx->bf16_unit == REEL__BF16_VECTORS) {
-        multiply(false, product);
+        multiply_by(false, p, gated);
         return;
     }
     configure_tiles();
-    multiply(true, product);
+    multiply_by(true, p, gated);
     _tile_release();
 }
 
+void reel__gemm_bf16(const reel_context *ctx, const reel__bf16_product *product) {
+    multiply(ctx, product, NULL);
+}
+
 void reel__gemm_gated_bf16(const reel_context *ctx, const reel__bf16_gated *gated) {
-    if (ctx->bf16_unit == REEL__BF16_VECTORS) {
-        multiply_gated(false, gated);
-        return;
-    }
-    configure_tiles();
-    multiply_gated(true, gated);
-    _tile_release();
+    multiply(ctx, &gated->product, gated);
 }
 
 #endif

@@ -3,7 +3,7 @@
  * AVX512-BF16 multiplies pairs of numbers in vectors, AMX in tiles. Both read a factor packed: 16 rows of a,
  * or columns of b, make a group; of each 32 terms of their sum the group has a tile of 1 KiB, and its tiles
  * follow one another. What a tile has beyond the matrix is zeros. A factor that many blocks of a product
- * share, or many products, is packed once for them all. */
+ * share, or many products, is packed once for them all. Numbers below 2^-126 count as zero. */
 #ifndef REEL_GEMM_BF16_H
 #define REEL_GEMM_BF16_H
 

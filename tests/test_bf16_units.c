@@ -108,15 +108,23 @@ static reel_tensor *product_with_transposed(reel_context *ctx, reel_tensor *cons
     return reel_matmul(ctx, in[0], reel_transpose(ctx, in[1], last - 1, last));
 }
 
+/* Its rows begin at any number. */
+static reel_tensor *product_of_part(reel_context *ctx, reel_tensor *const *in, int axis) {
+    (void)axis;
+    return reel_matmul(ctx, reel_narrow(ctx, in[0], 1, 1, in[0]->shape[1] - 1), in[1]);
+}
+
 static const int64_t sizes[][3] = {/* M, K, N */
-                                   {1, 1, 1},    {1, 40, 3},     {3, 1, 40},    {15, 31, 17},
-                                   {16, 32, 16}, {17, 33, 15},   {32, 64, 33},  {33, 2, 130},
-                                   {48, 97, 64}, {301, 97, 260}, {5000, 40, 24}};
+                                   {1, 1, 1},    {1, 40, 3},   {64, 32, 20},   {3, 1, 40},
+                                   {15, 31, 17}, {16, 32, 16}, {17, 33, 15},   {32, 64, 33},
+                                   {33, 2, 130}, {48, 97, 64}, {301, 97, 260}, {5000, 40, 24}};
 
 START_TEST(test_products_agree_with_those_by_way_of_f32) {
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         const int64_t M = sizes[i][0], K = sizes[i][1], N = sizes[i][2];
         assert_units_agree("a b", product, 0, 2, (const int64_t[][5]){{2, M, K}, {2, K, N}});
+        assert_units_agree("part of a, b", product_of_part, 0, 2,
+                           (const int64_t[][5]){{2, M, K + 1}, {2, K, N}});
         assert_units_agree("a b^T", product_with_transposed, 0, 2,
                            (const int64_t[][5]){{2, M, K}, {2, N, K}});
     }

@@ -2,8 +2,8 @@
  * well or stopped at an error. The linker leads the calls of tensor, autograd, ops, optim and models to the
  * counters below (--wrap), and nobody else's.
  *
- * What a process keeps is not the engine's: OpenBLAS's buffers, oneDNN's code and its cache of primitives,
- * the OpenMP run time's. They are taken once and do not grow with contexts. */
+ * What a process keeps is not the engine's: OpenBLAS's buffers, oneDNN's code, the OpenMP run time's. They
+ * are taken once and do not grow with contexts. */
 #include "tiny_training.h"
 
 #include <check.h>
