@@ -84,37 +84,44 @@ typedef struct unit_scratch {
 } unit_scratch;
 
 static unit_scratch unit_scratch_of(const attention *a) {
-    return (unit_scratch){.q = reel__bf16_packed_bytes(a->Tq, a->d),
-                          .k = reel__bf16_packed_bytes(a->Tk, a->d),
-                          .v = reel__bf16_packed_bytes(a->d, a->Tk),
-                          .p = reel__bf16_packed_bytes(BF16_TILE, a->Tk),
+    return (unit_scratch){.q = reel__bf16_packed_bytes(REEL_BF16, a->Tq, a->d),
+                          .k = reel__bf16_packed_bytes(REEL_BF16, a->Tk, a->d),
+                          .v = reel__bf16_packed_bytes(REEL_BF16, a->d, a->Tk),
+                          .p = reel__bf16_packed_bytes(REEL_BF16, BF16_TILE, a->Tk),
                           .s = BF16_TILE * a->k_row * (int64_t)sizeof(float)};
 }
 
 static void head_by_units(const attention *a, int64_t b, int64_t h, char *scratch) {
     const unit_scratch bytes = unit_scratch_of(a);
-    const int64_t group = reel__bf16_group_bytes(a->d), of_keys = reel__bf16_group_bytes(a->Tk);
+    const int64_t group = reel__bf16_group_bytes(REEL_BF16, a->d),
+                  of_keys = reel__bf16_group_bytes(REEL_BF16, a->Tk);
     char *const q = scratch, *const k_t = q + bytes.q, *const v = k_t + bytes.k, *const p = v + bytes.v;
     float *const s = (float *)(void *)(p + bytes.p);
     float *const log_sum = (float *)a->log_sum->data + (b * a->H + h) * a->Tq;
     char *const y = head_of(a->y, b, h);
-    reel__bf16_pack_a(a->Tq, a->d, (reel__matrix){head_of(a->q, b, h), a->q->stride[2], 1}, q, group);
-    reel__bf16_pack_b(a->d, a->Tk, (reel__matrix){head_of(a->k, b, h), 1, a->k->stride[2]}, k_t, group);
-    reel__bf16_pack_b(a->Tk, a->d, (reel__matrix){head_of(a->v, b, h), a->v->stride[2], 1}, v, of_keys);
+    reel__bf16_pack_a(REEL_BF16, a->Tq, a->d, (reel__matrix){head_of(a->q, b, h), a->q->stride[2], 1}, q,
+                      group);
+    reel__bf16_pack_b(REEL_BF16, a->d, a->Tk, (reel__matrix){head_of(a->k, b, h), 1, a->k->stride[2]}, k_t,
+                      group);
+    reel__bf16_pack_b(REEL_BF16, a->Tk, a->d, (reel__matrix){head_of(a->v, b, h), a->v->stride[2], 1}, v,
+                      of_keys);
     for (int64_t first = 0; first < a->Tq; first += BF16_TILE) {
         const int64_t rows = a->Tq - first < BF16_TILE ? a->Tq - first : BF16_TILE;
-        const reel__bf16_product scores = {.m = rows,
-                                           .n = a->Tk,
-                                           .k = a->d,
-                                           .a = reel__bf16_packed(q + first / REEL__BF16_GROUP * group, a->d),
-                                           .b = k_t,
-                                           .c = s,
-                                           .c_row = a->k_row,
-                                           .c_is_f32 = true};
-        const reel__bf16_product values = {.m = rows,
+        const reel__bf16_product scores = {
+            .dtype = REEL_BF16,
+            .m = rows,
+            .n = a->Tk,
+            .k = a->d,
+            .a = reel__bf16_packed(REEL_BF16, q + first / REEL__BF16_GROUP * group, a->d),
+            .b = k_t,
+            .c = s,
+            .c_row = a->k_row,
+            .c_is_f32 = true};
+        const reel__bf16_product values = {.dtype = REEL_BF16,
+                                           .m = rows,
                                            .n = a->d,
                                            .k = a->Tk,
-                                           .a = reel__bf16_packed(p, a->Tk),
+                                           .a = reel__bf16_packed(REEL_BF16, p, a->Tk),
                                            .b = v,
                                            .c = (reel_bf16 *)(void *)y + first * a->y->stride[2],
                                            .c_row = a->y->stride[2]};

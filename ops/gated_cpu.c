@@ -47,6 +47,7 @@ typedef struct gated_mlp {
     reel_context *ctx;
     reel_dtype dtype; /* of the arithmetic */
     bool by_f32;      /* x, y and kept are bf16 all the same */
+    bool by_units;    /* for bf16, of packed weights, x and what is between */
     bool along_rows;
     int64_t in, inner, out, columns; /* columns: 1 along the last axis */
     int64_t size, block, blocks;     /* rows in all, or columns; per block; blocks per example */
@@ -71,10 +72,10 @@ static bool fills_kept(const gated_mlp *g) {
 /* Even blocks. Where a core's own cache holds the weights, so does it what lies between the products of a
  * block; else this takes as much as they do, for each product of a block copies them. */
 static void choose_blocks(gated_mlp *g) {
-    enum { BF16_BLOCK = 128 };
-    if (g->dtype == REEL_BF16) { /* whose weights are packed once for all */
-        g->block = g->size < BF16_BLOCK ? g->size : BF16_BLOCK;
-        g->blocks = (g->size + BF16_BLOCK - 1) / BF16_BLOCK;
+    enum { PACKED_BLOCK = 128 };
+    if (g->by_units) { /* whose weights are packed once for all */
+        g->block = g->size < PACKED_BLOCK ? g->size : PACKED_BLOCK;
+        g->blocks = (g->size + PACKED_BLOCK - 1) / PACKED_BLOCK;
         return;
     }
     enum { CACHED_BYTES = 1280 << 10, MOST_CACHED = 512 };
@@ -100,7 +101,7 @@ static int64_t h_row(const gated_mlp *g) {
     return fills_kept(g) ? g->inner : 2 * g->inner;
 }
 
-/* The product of a block of n rows or columns, but for bf16. */
+/* The product of a block of n rows or columns, by a BLAS. */
 static void multiply(const gated_mlp *g, int product, int64_t n, const char *weight, const void *x, void *y) {
     const int64_t from = product == UP ? g->in : g->inner, to = product == UP ? 2 * g->inner : g->out;
     const bool rows = g->along_rows;
@@ -174,24 +175,26 @@ static void one_block_by_f32(const gated_mlp *g, int64_t n, const reel_bf16 *x, 
     narrow(rows ? n : g->out, rows ? g->out : n, y_f32, y, rows ? g->out : g->columns);
 }
 
-/* The same where products of bf16 are computed as they are: swiglu is part of the first. */
-static void one_block_bf16(const gated_mlp *g, int64_t n, const reel_bf16 *x, reel_bf16 *kept, char *h,
-                           char *x_packed, reel_bf16 *y) {
+/* A block by units for bf16: swiglu is part of the first product. */
+static void one_block_by_units(const gated_mlp *g, int64_t n, const char *x, char *kept, char *h,
+                               char *x_packed, char *y) {
+    const reel_dtype dtype = g->dtype;
     const bool rows = g->along_rows;
     const reel__matrix of_x = {x, rows ? g->in : g->columns, 1};
-    const bool in_place = rows && !reel__bf16_needs_packing(n, g->in, of_x);
+    const bool in_place = rows && !reel__bf16_needs_packing(dtype, n, g->in, of_x);
     if (rows && !in_place)
-        reel__bf16_pack_a(n, g->in, of_x, x_packed, reel__bf16_group_bytes(g->in));
+        reel__bf16_pack_a(dtype, n, g->in, of_x, x_packed, reel__bf16_group_bytes(dtype, g->in));
     if (!rows)
-        reel__bf16_pack_b(g->in, n, of_x, x_packed, reel__bf16_group_bytes(g->in));
+        reel__bf16_pack_b(dtype, g->in, n, of_x, x_packed, reel__bf16_group_bytes(dtype, g->in));
     const reel__bf16_tiles x_tiles =
-        in_place ? reel__bf16_in_place(of_x) : reel__bf16_packed(x_packed, g->in);
+        in_place ? reel__bf16_in_place(of_x) : reel__bf16_packed(dtype, x_packed, g->in);
     const int64_t gates_and_ups = 2 * whole_tiles(g->inner);
     const reel__bf16_gated up = {
-        .product = {.m = rows ? n : gates_and_ups,
+        .product = {.dtype = dtype,
+                    .m = rows ? n : gates_and_ups,
                     .n = rows ? gates_and_ups : n,
                     .k = g->in,
-                    .a = rows ? x_tiles : reel__bf16_packed(g->up, g->in),
+                    .a = rows ? x_tiles : reel__bf16_packed(dtype, g->up, g->in),
                     .b = rows ? g->up : x_packed,
                     .c = kept,
                     .c_row = rows ? 2 * g->inner : g->columns},
@@ -199,13 +202,15 @@ static void one_block_bf16(const gated_mlp *g, int64_t n, const reel_bf16 *x, re
         .inner = g->inner,
         .h = h,
     };
-    const reel__bf16_product down = {.m = rows ? n : g->out,
+    const reel__bf16_product down = {.dtype = dtype,
+                                     .m = rows ? n : g->out,
                                      .n = rows ? g->out : n,
                                      .k = g->inner,
-                                     .a = reel__bf16_packed(rows ? h : g->down, g->inner),
+                                     .a = reel__bf16_packed(dtype, rows ? h : g->down, g->inner),
                                      .b = rows ? g->down : h,
                                      .c = y,
-                                     .c_row = rows ? g->out : g->columns};
+                                     .c_row = rows ? g->out : g->columns,
+                                     .c_is_f32 = dtype == REEL_F32};
     reel__gemm_gated_bf16(g->ctx, &up);
     reel__gemm_bf16(g->ctx, &down);
 }
@@ -226,9 +231,8 @@ static void gated_mlp_blocks(int64_t begin, int64_t end, void *arg) {
         if (g->by_f32)
             one_block_by_f32(g, n, (const reel_bf16 *)(const void *)x, (reel_bf16 *)(void *)kept, between,
                              scratch, (reel_bf16 *)(void *)y);
-        else if (g->dtype == REEL_BF16)
-            one_block_bf16(g, n, (const reel_bf16 *)(const void *)x, (reel_bf16 *)(void *)kept, between,
-                           scratch, (reel_bf16 *)(void *)y);
+        else if (g->by_units)
+            one_block_by_units(g, n, x, kept, between, scratch, y);
         else
             one_block(g, n, x, kept ? kept : between, between, y);
     }
@@ -237,13 +241,15 @@ static void gated_mlp_blocks(int64_t begin, int64_t end, void *arg) {
 /* Bytes of a weight in the form that blocks read; 0 where that is its own. */
 static size_t weight_bytes(const gated_mlp *g, int product) {
     const int64_t from = product == UP ? g->in : g->inner, to = product == UP ? 2 * g->inner : g->out;
-    if (g->dtype == REEL_BF16)
-        return (size_t)reel__bf16_packed_bytes(product == UP ? 2 * whole_tiles(g->inner) : g->out, from);
+    if (g->by_units)
+        return (size_t)reel__bf16_packed_bytes(g->dtype, product == UP ? 2 * whole_tiles(g->inner) : g->out,
+                                               from);
     return g->by_f32 ? (size_t)(from * to) * sizeof(float) : 0;
 }
 
 typedef struct packing {
-    const reel_bf16 *weight;
+    reel_dtype dtype;
+    const char *weight;
     char *to;
     int64_t k, rows;
     bool alternate, along_rows;
@@ -254,25 +260,27 @@ typedef struct packing {
  * follow. */
 static void pack_weight(int64_t begin, int64_t end, void *arg) {
     const packing *p = arg;
-    const int64_t group = reel__bf16_group_bytes(p->k), halves = p->alternate ? 2 : 1;
+    const int64_t group = reel__bf16_group_bytes(p->dtype, p->k), halves = p->alternate ? 2 : 1;
     for (int64_t piece = begin; piece < end; piece++) {
         const int64_t half = piece % halves, first = piece / halves * PIECE, rows = p->rows / halves;
         const int64_t lines = rows - first < PIECE ? rows - first : PIECE;
         char *const to = p->to + (first / REEL__BF16_GROUP * halves + half) * group;
-        const reel_bf16 *const from = p->weight + (half * rows + first) * p->k;
+        const char *const from =
+            p->weight + (half * rows + first) * p->k * (int64_t)reel_dtype_bytes(p->dtype);
         if (p->alternate && lines <= REEL__BF16_GROUP)
             memset(to + halves * group, 0, (size_t)group);
         if (p->along_rows)
-            reel__bf16_pack_b(p->k, lines, (reel__matrix){from, 1, p->k}, to, halves * group);
+            reel__bf16_pack_b(p->dtype, p->k, lines, (reel__matrix){from, 1, p->k}, to, halves * group);
         else
-            reel__bf16_pack_a(lines, p->k, (reel__matrix){from, p->k, 1}, to, halves * group);
+            reel__bf16_pack_a(p->dtype, lines, p->k, (reel__matrix){from, p->k, 1}, to, halves * group);
     }
 }
 
 /* A weight in that form, made in memory at `to`. */
 static const char *weight_form(const gated_mlp *g, int product, const reel_tensor *weight, char *to) {
-    if (g->dtype == REEL_BF16) {
-        packing p = {.weight = weight->data,
+    if (g->by_units) {
+        packing p = {.dtype = g->dtype,
+                     .weight = weight->data,
                      .to = to,
                      .k = weight->shape[1],
                      .rows = weight->shape[0],
@@ -296,16 +304,18 @@ static gated_mlp gated_mlp_of(reel_context *ctx, const reel_tensor *x, const ree
                               bool keeps) {
     const reel__axis at = reel__axis_of(x, axis);
     gated_mlp g = {.ctx = ctx, .dtype = x->dtype, .along_rows = axis == x->rank - 1};
-    g.by_f32 = x->dtype == REEL_BF16 && !reel__bf16_ready(ctx);
-    g.dtype = g.by_f32 ? REEL_F32 : x->dtype;
     g.in = at.n;
     g.inner = down->shape[1];
     g.out = down->shape[0];
     g.columns = at.inner;
     g.size = g.along_rows ? at.outer : at.inner;
+    g.by_units = reel__bf16_pays(ctx, x->dtype, g.size, 2 * g.inner, g.in) &&
+                 reel__bf16_pays(ctx, x->dtype, g.size, g.out, g.inner);
+    g.by_f32 = x->dtype == REEL_BF16 && !g.by_units;
+    g.dtype = g.by_f32 ? REEL_F32 : x->dtype;
     choose_blocks(&g);
-    if (g.dtype == REEL_BF16)
-        g.between_bytes = (size_t)reel__bf16_packed_bytes(g.block, g.inner);
+    if (g.by_units)
+        g.between_bytes = (size_t)reel__bf16_packed_bytes(g.dtype, g.block, g.inner);
     else
         g.between_bytes =
             (size_t)((keeps && !g.by_f32 ? 1 : 2) * g.inner * g.block) * reel_dtype_bytes(g.dtype);
@@ -316,7 +326,7 @@ static gated_mlp gated_mlp_of(reel_context *ctx, const reel_tensor *x, const ree
 static size_t block_bytes(const gated_mlp *g) {
     if (g->by_f32)
         return (size_t)((g->in + g->out) * g->block) * sizeof(float);
-    return g->dtype == REEL_BF16 ? (size_t)reel__bf16_packed_bytes(g->block, g->in) : 0;
+    return g->by_units ? (size_t)reel__bf16_packed_bytes(g->dtype, g->block, g->in) : 0;
 }
 
 static size_t whole_pages(size_t bytes) {

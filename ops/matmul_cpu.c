@@ -1,6 +1,6 @@
 /* Batched matrix products on the CPU: cut into tiles by shape alone, each tile computed by one thread with
- * one BLAS call per batch entry that it sums over, or for bf16 one of ours. A sum over many entries is also
- * cut into slices, whose sums are added up in order. */
+ * one BLAS call per batch entry that it sums over, or one of ours where the CPU has units for bf16. A sum
+ * over many entries is also cut into slices, whose sums are added up in order. */
 #include "blas.h"
 #include "gemm_bf16.h"
 #include "kernels.h"
@@ -13,7 +13,7 @@
 
 enum { PAGE = 4096 };
 
-/* A factor of bf16 in the form that is multiplied: packed once where all batch entries share it, else by each
+/* A factor in the form that those units multiply: packed once where all batch entries share it, else by each
  * tile, as much as that needs. */
 typedef struct packed {
     bool shared;
@@ -28,7 +28,8 @@ typedef struct product {
     char *partial;         /* the sums of all slices but the first, row-major */
     const reel_context *ctx;
     int64_t first_k, most_k; /* the part of k at hand, and how large it may be */
-    packed a, b;             /* for bf16 alone */
+    bool by_units;           /* for bf16, of packed factors */
+    packed a, b;
 } product;
 
 /* Cuts an axis into twice as many tiles, of a multiple of `unit`. */
@@ -45,17 +46,17 @@ static void choose_tiles(product *p) {
     const reel__product *const whole = &p->whole;
     enum {
         LARGEST_M = 512,
-        LARGEST_M_BF16 = 128,
+        LARGEST_M_PACKED = 128,
         LARGEST_N = 1024,
         SMALLEST = 96,
         WANTED = 16,
         MOST_SLICES = 8
     };
     enum { CACHED_BYTES = 512 << 10 };
-    const bool is_bf16 = whole->dtype == REEL_BF16;
+    const bool is_packed = p->by_units || whole->dtype == REEL_BF16;
     const bool b_cached = whole->k * whole->n * (int64_t)reel_dtype_bytes(whole->dtype) <= CACHED_BYTES;
-    const bool whole_rows = b_cached || whole->a_column != 1 || is_bf16;
-    const int64_t unit = is_bf16 ? 2 * REEL__BF16_GROUP : 16; /* rows and columns that are taken at once */
+    const bool whole_rows = b_cached || whole->a_column != 1 || is_packed;
+    const int64_t unit = is_packed ? 2 * REEL__BF16_GROUP : 16; /* rows and columns that are taken at once */
     const int64_t batches = reel__volume(whole->batch_axes, whole->batch);
     p->terms = reel__volume(whole->sum_axes, whole->sum);
     p->tile_m = whole->m;
@@ -63,9 +64,9 @@ static void choose_tiles(product *p) {
     p->tiles_m = p->tiles_n = p->slices = 1;
     if (whole->batch_axes == 0 && whole->c_dtype != REEL_BF16 && whole->c_row == whole->n)
         p->slices = p->terms < MOST_SLICES ? p->terms : MOST_SLICES;
-    while (p->tile_m > (is_bf16 ? LARGEST_M_BF16 : LARGEST_M))
+    while (p->tile_m > (is_packed ? LARGEST_M_PACKED : LARGEST_M))
         halve(whole->m, unit, &p->tile_m, &p->tiles_m);
-    while (p->tile_n > LARGEST_N && !is_bf16)
+    while (p->tile_n > LARGEST_N && !is_packed)
         halve(whole->n, unit, &p->tile_n, &p->tiles_n);
     while (batches * p->tiles_m * p->tiles_n * p->slices < WANTED) {
         if ((whole_rows || p->tile_m >= p->tile_n) && p->tile_m >= 2 * SMALLEST)
@@ -116,23 +117,26 @@ static int64_t k_at_hand(const product *p) {
     return left < p->most_k ? left : p->most_k;
 }
 
-/* One term of a tile of bf16: packs what is not shared. */
+/* One term of a tile: packs what is not shared. */
 static void multiply_packed(const product *p, const tile *t, reel__matrix a, reel__matrix b,
                             bool accumulate) {
-    const int64_t k = k_at_hand(p), group = reel__bf16_group_bytes(k), thread = reel__thread_index();
+    const reel_dtype dtype = p->whole.dtype;
+    const int64_t k = k_at_hand(p), group = reel__bf16_group_bytes(dtype, k), thread = reel__thread_index();
     char *const a_packed =
         p->a.data + (p->a.shared ? t->row / REEL__BF16_GROUP * group : thread * p->a.bytes);
     char *const b_packed =
         p->b.data + (p->b.shared ? t->column / REEL__BF16_GROUP * group : thread * p->b.bytes);
-    const bool in_place = !p->a.shared && !reel__bf16_needs_packing(t->m, k, a);
+    const bool in_place = !p->a.shared && !reel__bf16_needs_packing(dtype, t->m, k, a);
     if (!p->a.shared && !in_place)
-        reel__bf16_pack_a(t->m, k, a, a_packed, group);
+        reel__bf16_pack_a(dtype, t->m, k, a, a_packed, group);
     if (!p->b.shared)
-        reel__bf16_pack_b(k, t->n, b, b_packed, group);
-    const reel__bf16_product block = {.m = t->m,
+        reel__bf16_pack_b(dtype, k, t->n, b, b_packed, group);
+    const reel__bf16_product block = {.dtype = dtype,
+                                      .m = t->m,
                                       .n = t->n,
                                       .k = k,
-                                      .a = in_place ? reel__bf16_in_place(a) : reel__bf16_packed(a_packed, k),
+                                      .a = in_place ? reel__bf16_in_place(a)
+                                                    : reel__bf16_packed(dtype, a_packed, k),
                                       .b = b_packed,
                                       .c = t->c,
                                       .c_row = p->whole.c_row,
@@ -153,10 +157,10 @@ static void compute_tile(const product *p, const tile *t) {
         const reel__matrix a = {whole->a + element * a_term, whole->a_row, whole->a_column};
         const reel__matrix b = {whole->b + element * b_term, whole->b_row, whole->b_column};
         const bool accumulate = t->accumulate || term > t->first;
-        if (whole->dtype == REEL_F64)
-            reel__gemm_f64(t->m, t->n, whole->k, 1, a, b, c, whole->c_row, accumulate);
-        else if (whole->dtype == REEL_BF16)
+        if (p->by_units)
             multiply_packed(p, t, a, b, accumulate);
+        else if (whole->dtype == REEL_F64)
+            reel__gemm_f64(t->m, t->n, whole->k, 1, a, b, c, whole->c_row, accumulate);
         else
             reel__gemm_f32(t->m, t->n, whole->k, 1, a, b, c, whole->c_row, accumulate);
     }
@@ -192,44 +196,60 @@ static bool same_for_all(int axes, const int64_t *stride) {
 
 /* k goes in parts of which a tile's rows fit in a core's cache, where c can hold the sums of a part. */
 static void plan_packing(product *p) {
-    enum { MOST_K = 2048 };
     const reel__product *const whole = &p->whole;
-    if (whole->c_dtype != REEL_BF16 && whole->k > MOST_K)
-        p->most_k = MOST_K;
+    const int64_t most_k = whole->dtype == REEL_BF16 ? 2048 : 1024;
+    if (whole->c_dtype != REEL_BF16 && whole->k > most_k)
+        p->most_k = most_k;
     const bool one_term = whole->sum_axes == 0;
     p->b.shared = one_term && same_for_all(whole->batch_axes, whole->b_batch);
     p->a.shared = one_term && !p->b.shared && same_for_all(whole->batch_axes, whole->a_batch);
-    p->a.bytes = reel__bf16_packed_bytes(p->a.shared ? whole->m : p->tile_m, p->most_k);
-    p->b.bytes = reel__bf16_packed_bytes(p->b.shared ? whole->n : p->tile_n, p->most_k);
+    p->a.bytes = reel__bf16_packed_bytes(whole->dtype, p->a.shared ? whole->m : p->tile_m, p->most_k);
+    p->b.bytes = reel__bf16_packed_bytes(whole->dtype, p->b.shared ? whole->n : p->tile_n, p->most_k);
 }
 
-/* Pieces of the factor that all tiles share, of the part of k at hand. */
+/* The factor that all tiles share is packed in pieces of so many lines and terms. */
+enum { PIECE = REEL__BF16_PACKED_TOGETHER, PIECE_TERMS = 256 };
+
+static int64_t pieces_of(int64_t n, int64_t piece) {
+    return (n + piece - 1) / piece;
+}
+
 static void pack_shared(int64_t begin, int64_t end, void *arg) {
-    enum { PIECE = REEL__BF16_PACKED_TOGETHER };
     const product *p = arg;
     const reel__product *const whole = &p->whole;
-    const int64_t k = k_at_hand(p), piece_bytes = reel__bf16_packed_bytes(PIECE, k);
+    const reel_dtype dtype = whole->dtype;
+    const int64_t k = k_at_hand(p), group = reel__bf16_group_bytes(dtype, k),
+                  parts = pieces_of(k, PIECE_TERMS);
+    const int64_t lines = p->a.shared ? whole->m : whole->n, element = (int64_t)reel_dtype_bytes(dtype);
     for (int64_t i = begin; i < end; i++) {
-        const int64_t a_at = i * PIECE * whole->a_row + p->first_k * whole->a_column;
-        const int64_t b_at = i * PIECE * whole->b_column + p->first_k * whole->b_row;
-        const int64_t left = (p->a.shared ? whole->m : whole->n) - i * PIECE;
-        const int64_t lines = left < PIECE ? left : PIECE;
-        const reel__matrix a = {(const reel_bf16 *)whole->a + a_at, whole->a_row, whole->a_column};
-        const reel__matrix b = {(const reel_bf16 *)whole->b + b_at, whole->b_row, whole->b_column};
+        const int64_t line = i / parts * PIECE, term = i % parts * PIECE_TERMS;
+        const int64_t n = lines - line < PIECE ? lines - line : PIECE;
+        const int64_t terms = k - term < PIECE_TERMS ? k - term : PIECE_TERMS, at = p->first_k + term;
+        const int64_t to = line / REEL__BF16_GROUP * group + reel__bf16_group_bytes(dtype, term);
+        const reel__matrix a = {whole->a + element * (line * whole->a_row + at * whole->a_column),
+                                whole->a_row, whole->a_column};
+        const reel__matrix b = {whole->b + element * (line * whole->b_column + at * whole->b_row),
+                                whole->b_row, whole->b_column};
         if (p->a.shared)
-            reel__bf16_pack_a(lines, k, a, p->a.data + i * piece_bytes, reel__bf16_group_bytes(k));
+            reel__bf16_pack_a(dtype, n, terms, a, p->a.data + to, group);
         else
-            reel__bf16_pack_b(k, lines, b, p->b.data + i * piece_bytes, reel__bf16_group_bytes(k));
+            reel__bf16_pack_b(dtype, terms, n, b, p->b.data + to, group);
     }
+}
+
+/* A sum of bf16 over batch entries is kept in c between them, which would round it. */
+static bool suits_units(const reel_context *ctx, const reel__product *p) {
+    return reel__bf16_pays(ctx, p->dtype, p->m, p->n, p->k) && (p->sum_axes == 0 || p->c_dtype != REEL_BF16);
 }
 
 /* The product as tiles, none of them computed. */
 static product plan(const reel_context *ctx, const reel_tensor *a, const reel_tensor *b, const reel_tensor *c,
                     bool accumulate) {
     product p = {.whole = reel__product_of(a, b, c, accumulate), .ctx = ctx};
+    p.by_units = suits_units(ctx, &p.whole);
     choose_tiles(&p);
     p.most_k = p.whole.k;
-    if (a->dtype == REEL_BF16)
+    if (p.by_units)
         plan_packing(&p);
     return p;
 }
@@ -241,12 +261,13 @@ static size_t packed_bytes(const reel_context *ctx, const packed *factor) {
 }
 
 static void compute(reel_context *ctx, product *p) {
-    enum { ELEMENTS = 1 << 12, PIECE = REEL__BF16_PACKED_TOGETHER };
+    enum { ELEMENTS = 1 << 12 };
     const int64_t tiles =
         reel__volume(p->whole.batch_axes, p->whole.batch) * p->tiles_m * p->tiles_n * p->slices;
     const int64_t shared = p->a.shared ? p->whole.m : p->b.shared ? p->whole.n : 0;
     for (; p->first_k < p->whole.k; p->first_k += p->most_k) {
-        reel__parallel_for(ctx, (shared + PIECE - 1) / PIECE, 1, pack_shared, p);
+        const int64_t pieces = pieces_of(shared, PIECE) * pieces_of(k_at_hand(p), PIECE_TERMS);
+        reel__parallel_for(ctx, pieces, 1, pack_shared, p);
         reel__parallel_for(ctx, tiles, 1, compute_tiles, p);
     }
     if (p->slices > 1)
@@ -303,20 +324,25 @@ static reel__storage *spread(reel_context *ctx, int64_t k, int64_t n, const char
     return storage;
 }
 
-static void multiply(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
-                     bool accumulate) {
-    product p = plan(ctx, a, b, c, accumulate);
-    reel__product *const whole = &p.whole;
+static void multiply_by_blas(reel_context *ctx, product *p) {
+    reel__product *const whole = &p->whole;
     reel__storage *held[2] = {NULL, NULL};
     if (whole->a_row == 1 && better_spread(whole, whole->a_column, whole->n))
         held[0] = spread(ctx, whole->k, whole->m, &whole->a, &whole->a_column);
     if (whole->b_column == 1 && better_spread(whole, whole->b_row, whole->m))
         held[1] = spread(ctx, whole->k, whole->n, &whole->b, &whole->b_row);
     if (!reel__failed(ctx))
-        run(ctx, &p);
+        run(ctx, p);
     for (int i = 0; i < 2; i++)
         if (held[i])
             reel__storage_release(ctx, held[i]);
+}
+
+static void multiply(reel_context *ctx, product *p) {
+    if (p->by_units)
+        run(ctx, p);
+    else
+        multiply_by_blas(ctx, p);
 }
 
 /* Shows x as an f32 copy in storage from the pool, whose rows or columns lie in memory as x's do; stride 0
@@ -358,7 +384,8 @@ static void multiply_by_f32(reel_context *ctx, const reel_tensor *a, const reel_
         const reel_tensor a_view = reel__broadcast(&a32, a->rank, a->shape);
         const reel_tensor b_view = reel__broadcast(&b32, b->rank, b->shape);
         reel_tensor c_view = direct ? *c : reel__broadcast(&c32, c->rank, c->shape);
-        multiply(ctx, &a_view, &b_view, &c_view, accumulate && direct);
+        product p = plan(ctx, &a_view, &b_view, &c_view, accumulate && direct);
+        multiply(ctx, &p);
         if (!direct) {
             reel_tensor to = *c;
             memcpy(to.shape, c32.shape, sizeof to.shape);
@@ -370,20 +397,11 @@ static void multiply_by_f32(reel_context *ctx, const reel_tensor *a, const reel_
             reel__storage_release(ctx, held[i]);
 }
 
-/* A sum over batch entries is kept in c between them, and bf16 would round it each time. */
-static void multiply_bf16(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
-                          bool accumulate) {
-    product p = plan(ctx, a, b, c, accumulate);
-    if (reel__bf16_ready(ctx) && (p.whole.sum_axes == 0 || c->dtype != REEL_BF16))
-        run(ctx, &p);
-    else
-        multiply_by_f32(ctx, a, b, c, accumulate);
-}
-
 void REEL_CPU(matmul)(reel_context *ctx, const reel_tensor *a, const reel_tensor *b, reel_tensor *c,
                       int accumulate) {
-    if (a->dtype == REEL_BF16)
-        multiply_bf16(ctx, a, b, c, accumulate);
+    product p = plan(ctx, a, b, c, accumulate);
+    if (a->dtype == REEL_BF16 && !p.by_units)
+        multiply_by_f32(ctx, a, b, c, accumulate);
     else
-        multiply(ctx, a, b, c, accumulate);
+        multiply(ctx, &p);
 }
