@@ -2,8 +2,8 @@
  * memory, then a tile of query rows at a time goes through scores, softmax and the product with v.
  *
  * Packed rows are padded with zeros to whole vectors, so that no loop over a row has a rest. f64 multiplies
- * by the BLAS, f32 and bf16 by tiles in registers: the matrices are too small to pay for a call. The forward
- * pass of bf16 takes the units for it where a CPU has them. */
+ * by the BLAS, f32 and bf16 by tiles in registers: the matrices are too small to pay for a call. bf16 takes
+ * the units for it where a CPU has them. */
 #ifndef REAL
 
 #include "blas.h"
@@ -47,10 +47,10 @@ static int64_t keys_of(const attention *a, int64_t i) {
     return keys < 0 ? 0 : keys < a->Tk ? keys : a->Tk;
 }
 
-/* Runs `piece` for every head with scratch memory of `reals` numbers per thread. */
-static void for_each_head(reel_context *ctx, attention *a, int64_t reals, reel__range_fn *piece) {
+/* Runs `piece` for every head with so much scratch memory per thread. */
+static void for_each_head(reel_context *ctx, attention *a, int64_t bytes_each, reel__range_fn *piece) {
     const int64_t line = 64;
-    a->scratch_bytes = (reals * (int64_t)reel_dtype_bytes(reel__wide(a->q->dtype)) + line - 1) / line * line;
+    a->scratch_bytes = (bytes_each + line - 1) / line * line;
     const size_t bytes = (size_t)(a->scratch_bytes * ctx->threads);
     reel__storage *scratch = reel__storage_new(ctx, bytes);
     if (!scratch) {
@@ -72,76 +72,198 @@ static int64_t padded(int64_t n) {
 
 /* ---- bf16 by the units for it -------------------------------------------------------------------------- */
 
-static bool by_units(const reel_context *ctx, const reel_tensor *q, const reel_tensor *k,
-                     const reel_tensor *v, const reel_tensor *y) {
-    return q->dtype == REEL_BF16 && reel__bf16_ready(ctx) && k->shape[2] > 0 && q->shape[3] > 0 &&
-           q->stride[3] == 1 && k->stride[3] == 1 && v->stride[3] == 1 && y->stride[3] == 1;
+static bool by_units(const reel_context *ctx, const attention *a) {
+    const reel_tensor *const in_rows[] = {a->q, a->k, a->v, a->y, a->dy, a->dq};
+    for (size_t i = 0; i < sizeof in_rows / sizeof in_rows[0]; i++)
+        if (in_rows[i] && in_rows[i]->stride[3] != 1)
+            return false;
+    return a->q->dtype == REEL_BF16 && reel__bf16_ready(ctx) && a->Tk > 0 && a->d > 0;
 }
 
-/* What a thread needs, in bytes: q, k, v and a tile's probabilities packed, its scores. */
-typedef struct unit_scratch {
-    int64_t q, k, v, p, s;
-} unit_scratch;
-
-static unit_scratch unit_scratch_of(const attention *a) {
-    return (unit_scratch){.q = reel__bf16_packed_bytes(REEL_BF16, a->Tq, a->d),
-                          .k = reel__bf16_packed_bytes(REEL_BF16, a->Tk, a->d),
-                          .v = reel__bf16_packed_bytes(REEL_BF16, a->d, a->Tk),
-                          .p = reel__bf16_packed_bytes(REEL_BF16, BF16_TILE, a->Tk),
-                          .s = BF16_TILE * a->k_row * (int64_t)sizeof(float)};
+/* Rows first .. of a head of x. */
+static reel_bf16 *rows_of(const reel_tensor *x, int64_t b, int64_t h, int64_t first) {
+    return (reel_bf16 *)(void *)head_of(x, b, h) + first * x->stride[2];
 }
 
-static void head_by_units(const attention *a, int64_t b, int64_t h, char *scratch) {
-    const unit_scratch bytes = unit_scratch_of(a);
-    const int64_t group = reel__bf16_group_bytes(REEL_BF16, a->d),
-                  of_keys = reel__bf16_group_bytes(REEL_BF16, a->Tk);
-    char *const q = scratch, *const k_t = q + bytes.q, *const v = k_t + bytes.k, *const p = v + bytes.v;
-    float *const s = (float *)(void *)(p + bytes.p);
+static reel__matrix as_rows(const reel_bf16 *from, int64_t row) {
+    return (reel__matrix){from, row, 1};
+}
+
+static reel__matrix as_columns(const reel_bf16 *from, int64_t row) {
+    return (reel__matrix){from, 1, row};
+}
+
+static int64_t packed_bytes(int64_t lines, int64_t k) {
+    return reel__bf16_packed_bytes(REEL_BF16, lines, k);
+}
+
+/* A factor on the left (m x k), and one on the right (k x n). */
+static void pack_left(int64_t m, int64_t k, reel__matrix left, char *to) {
+    reel__bf16_pack_a(REEL_BF16, m, k, left, to, reel__bf16_group_bytes(REEL_BF16, k));
+}
+
+static void pack_right(int64_t k, int64_t n, reel__matrix right, char *to) {
+    reel__bf16_pack_b(REEL_BF16, k, n, right, to, reel__bf16_group_bytes(REEL_BF16, k));
+}
+
+typedef enum output { SET_BF16, SET_F32, ADD_F32 } output;
+
+static void multiply(const attention *a, int64_t m, int64_t n, int64_t k, reel__bf16_tiles left,
+                     const char *right, void *c, int64_t c_row, output to) {
+    const reel__bf16_product product = {.dtype = REEL_BF16,
+                                        .m = m,
+                                        .n = n,
+                                        .k = k,
+                                        .a = left,
+                                        .b = right,
+                                        .c = c,
+                                        .c_row = c_row,
+                                        .c_is_f32 = to != SET_BF16,
+                                        .accumulate = to == ADD_F32};
+    reel__gemm_bf16(a->ctx, &product);
+}
+
+/* s = scale q k^T + mask */
+static void scores_by_units(const attention *a, int64_t b, int64_t h, int64_t first, int64_t rows,
+                            const char *q, const char *k_t, float *s) {
+    multiply(a, rows, a->Tk, a->d, reel__bf16_packed(REEL_BF16, q, a->d), k_t, s, a->k_row, SET_F32);
+    for (int64_t i = 0; i < rows * a->k_row; i++) /* the padding too, which is hidden */
+        s[i] *= (float)a->scale;
+    hide_bf16(a, b, h, first, rows, s);
+}
+
+/* Of a thread: q, a tile's probabilities, k and v packed, its scores. */
+static int64_t forward_bytes(const attention *a) {
+    return packed_bytes(BF16_TILE, a->d) + packed_bytes(BF16_TILE, a->Tk) + packed_bytes(a->Tk, a->d) +
+           packed_bytes(a->d, a->Tk) + BF16_TILE * a->k_row * (int64_t)sizeof(float);
+}
+
+static void forward_head_by_units(const attention *a, int64_t b, int64_t h, char *scratch) {
+    char *const q = scratch, *const p = q + packed_bytes(BF16_TILE, a->d);
+    char *const k_t = p + packed_bytes(BF16_TILE, a->Tk), *const v = k_t + packed_bytes(a->Tk, a->d);
+    float *const s = (float *)(void *)(v + packed_bytes(a->d, a->Tk));
     float *const log_sum = (float *)a->log_sum->data + (b * a->H + h) * a->Tq;
-    char *const y = head_of(a->y, b, h);
-    reel__bf16_pack_a(REEL_BF16, a->Tq, a->d, (reel__matrix){head_of(a->q, b, h), a->q->stride[2], 1}, q,
-                      group);
-    reel__bf16_pack_b(REEL_BF16, a->d, a->Tk, (reel__matrix){head_of(a->k, b, h), 1, a->k->stride[2]}, k_t,
-                      group);
-    reel__bf16_pack_b(REEL_BF16, a->Tk, a->d, (reel__matrix){head_of(a->v, b, h), a->v->stride[2], 1}, v,
-                      of_keys);
+    pack_right(a->d, a->Tk, as_columns(rows_of(a->k, b, h, 0), a->k->stride[2]), k_t);
+    pack_right(a->Tk, a->d, as_rows(rows_of(a->v, b, h, 0), a->v->stride[2]), v);
     for (int64_t first = 0; first < a->Tq; first += BF16_TILE) {
         const int64_t rows = a->Tq - first < BF16_TILE ? a->Tq - first : BF16_TILE;
-        const reel__bf16_product scores = {
-            .dtype = REEL_BF16,
-            .m = rows,
-            .n = a->Tk,
-            .k = a->d,
-            .a = reel__bf16_packed(REEL_BF16, q + first / REEL__BF16_GROUP * group, a->d),
-            .b = k_t,
-            .c = s,
-            .c_row = a->k_row,
-            .c_is_f32 = true};
-        const reel__bf16_product values = {.dtype = REEL_BF16,
-                                           .m = rows,
-                                           .n = a->d,
-                                           .k = a->Tk,
-                                           .a = reel__bf16_packed(REEL_BF16, p, a->Tk),
-                                           .b = v,
-                                           .c = (reel_bf16 *)(void *)y + first * a->y->stride[2],
-                                           .c_row = a->y->stride[2]};
-        reel__gemm_bf16(a->ctx, &scores);
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < a->Tk; j++)
-                s[i * a->k_row + j] *= (float)a->scale;
-        hide_bf16(a, b, h, first, rows, s);
+        pack_left(rows, a->d, as_rows(rows_of(a->q, b, h, first), a->q->stride[2]), q);
+        scores_by_units(a, b, h, first, rows, q, k_t, s);
         softmax_rows_bf16(rows, a->k_row, s, log_sum + first);
         reel__bf16_pack_a_f32(rows, a->Tk, s, a->k_row, p);
-        reel__gemm_bf16(a->ctx, &values);
+        multiply(a, rows, a->d, a->Tk, reel__bf16_packed(REEL_BF16, p, a->Tk), v, rows_of(a->y, b, h, first),
+                 a->y->stride[2], SET_BF16);
     }
 }
 
-static void heads_by_units(int64_t begin, int64_t end, void *arg) {
+static void forward_heads_by_units(int64_t begin, int64_t end, void *arg) {
     const attention *a = arg;
     char *const scratch = a->scratch + reel__thread_index() * a->scratch_bytes;
     for (int64_t i = begin; i < end; i++)
-        head_by_units(a, i / a->H, i % a->H, scratch);
+        forward_head_by_units(a, i / a->H, i % a->H, scratch);
 }
+
+/* Numbers of a row of whole tiles, which holds Tk. */
+static int64_t tiles_row(const attention *a) {
+    return (a->Tk + REEL__BF16_TERMS - 1) / REEL__BF16_TERMS * REEL__BF16_TERMS;
+}
+
+/* s, whose padding is zeros, rounded to rows of whole tiles. */
+static void round_rows(const attention *a, int64_t rows, const float *s, reel_bf16 *to) {
+    const int64_t row = tiles_row(a);
+    for (int64_t i = 0; i < rows; i++, s += a->k_row, to += row)
+        for (int64_t j = 0; j < row; j += REEL__LANES)
+            reel__v_store_bf16(to + j, j < a->k_row ? reel__v_load_f32(s + j, REEL__LANES) : reel__v_set(0),
+                               REEL__LANES);
+}
+
+static float dot_of(int64_t n, const reel_bf16 *x, const reel_bf16 *y) {
+    reel__vector sum = reel__v_set(0);
+    for (int64_t i = 0; i < n; i += REEL__LANES)
+        sum += reel__v_load_bf16(x + i, n - i) * reel__v_load_bf16(y + i, n - i);
+    return reel__v_sum(sum);
+}
+
+/* ds = scale p (dp - rowsum(dy y)), rounded to rows of whole tiles, whose padding is zeros. */
+static void scores_backward_by_units(const attention *a, int64_t b, int64_t h, int64_t first, int64_t rows,
+                                     const float *p, const float *dp, reel_bf16 *ds) {
+    const int64_t row = tiles_row(a);
+    const reel__vector scale = reel__v_set((float)a->scale);
+    for (int64_t i = 0; i < rows; i++, p += a->k_row, dp += a->k_row, ds += row) {
+        const float dot = dot_of(a->d, rows_of(a->dy, b, h, first + i), rows_of(a->y, b, h, first + i));
+        for (int64_t j = 0; j < a->Tk; j += REEL__LANES) {
+            const reel__vector of_p = reel__v_load_f32(p + j, a->Tk - j);
+            const reel__vector of_dp = reel__v_load_f32(dp + j, a->Tk - j);
+            reel__v_store_bf16(ds + j, scale * of_p * (of_dp - reel__v_set(dot)), REEL__LANES);
+        }
+    }
+}
+
+enum { GRADIENT_TILE = 128 }; /* query rows */
+
+/* Of a thread: q and dy on both sides, p or ds as rows and transposed, k on both sides, v transposed; p or ds
+ * and dp in f32, sums for dk and dv. */
+static int64_t backward_bytes(const attention *a) {
+    const int64_t query = packed_bytes(GRADIENT_TILE, a->d), query_t = packed_bytes(a->d, GRADIENT_TILE);
+    const int64_t key = packed_bytes(a->Tk, a->d), key_t = packed_bytes(a->d, a->Tk);
+    const int64_t p = packed_bytes(GRADIENT_TILE, a->Tk), p_t = packed_bytes(a->Tk, GRADIENT_TILE);
+    return 2 * (query + query_t) + p + p_t + 2 * key + key_t +
+           2 * (GRADIENT_TILE * a->k_row + a->Tk * a->d_row) * (int64_t)sizeof(float);
+}
+
+static void backward_head_by_units(const attention *a, int64_t b, int64_t h, char *scratch) {
+    const int64_t Tk = a->Tk, d = a->d, d_row = a->d_row, k_row = a->k_row, p_row = tiles_row(a);
+    const int64_t query = packed_bytes(GRADIENT_TILE, d), query_t = packed_bytes(d, GRADIENT_TILE);
+    char *const q = scratch, *const q_right = q + query, *const dy = q_right + query_t;
+    char *const dy_right = dy + query, *const p_t = dy_right + query_t;
+    char *const k_t = p_t + packed_bytes(Tk, GRADIENT_TILE), *const v_t = k_t + packed_bytes(Tk, d);
+    char *const k = v_t + packed_bytes(Tk, d), *const rounded = k + packed_bytes(d, Tk);
+    float *const p = (float *)(void *)(rounded + packed_bytes(GRADIENT_TILE, Tk));
+    float *const dp = p + GRADIENT_TILE * k_row, *const dk = dp + GRADIENT_TILE * k_row,
+                 *const dv = dk + Tk * d_row;
+    const float *const log_sum = (const float *)a->log_sum->data + (b * a->H + h) * a->Tq;
+    reel_bf16 *const p_bf16 = (reel_bf16 *)(void *)rounded;
+    pack_right(d, Tk, as_columns(rows_of(a->k, b, h, 0), a->k->stride[2]), k_t);
+    pack_right(d, Tk, as_columns(rows_of(a->v, b, h, 0), a->v->stride[2]), v_t);
+    pack_right(Tk, d, as_rows(rows_of(a->k, b, h, 0), a->k->stride[2]), k);
+    memset(dk, 0, (size_t)(2 * Tk * d_row) * sizeof *dk); /* dv too */
+    for (int64_t first = 0; first < a->Tq; first += GRADIENT_TILE) {
+        const int64_t rows = a->Tq - first < GRADIENT_TILE ? a->Tq - first : GRADIENT_TILE;
+        const reel__matrix of_q = as_rows(rows_of(a->q, b, h, first), a->q->stride[2]);
+        const reel__matrix of_dy = as_rows(rows_of(a->dy, b, h, first), a->dy->stride[2]);
+        const reel__bf16_tiles transposed = reel__bf16_packed(REEL_BF16, p_t, rows);
+        pack_left(rows, d, of_q, q);
+        pack_right(rows, d, of_q, q_right);
+        pack_left(rows, d, of_dy, dy);
+        pack_right(rows, d, of_dy, dy_right);
+        scores_by_units(a, b, h, first, rows, q, k_t, p);
+        for (int64_t i = 0; i < rows; i++)
+            exponentials_bf16(p + i * k_row, k_row, log_sum[first + i]);
+        round_rows(a, rows, p, p_bf16);
+        pack_left(Tk, rows, as_columns(p_bf16, p_row), p_t);
+        multiply(a, Tk, d, rows, transposed, dy_right, dv, d_row, ADD_F32);
+        multiply(a, rows, Tk, d, reel__bf16_packed(REEL_BF16, dy, d), v_t, dp, k_row, SET_F32);
+        scores_backward_by_units(a, b, h, first, rows, p, dp, p_bf16);
+        if (a->dq)
+            multiply(a, rows, d, Tk, reel__bf16_in_place(as_rows(p_bf16, p_row)), k,
+                     rows_of(a->dq, b, h, first), a->dq->stride[2], SET_BF16);
+        pack_left(Tk, rows, as_columns(p_bf16, p_row), p_t);
+        multiply(a, Tk, d, rows, transposed, q_right, dk, d_row, ADD_F32);
+    }
+    if (a->dk)
+        unpack_bf16(a, dk, a->dk, b, h, 0, Tk);
+    if (a->dv)
+        unpack_bf16(a, dv, a->dv, b, h, 0, Tk);
+}
+
+static void backward_heads_by_units(int64_t begin, int64_t end, void *arg) {
+    const attention *a = arg;
+    char *const scratch = a->scratch + reel__thread_index() * a->scratch_bytes;
+    for (int64_t i = begin; i < end; i++)
+        backward_head_by_units(a, i / a->H, i % a->H, scratch);
+}
+
+/* ---- both passes --------------------------------------------------------------------------------------- */
 
 static attention attention_of(const reel_tensor *q, const reel_tensor *k, const reel_tensor *v,
                               const reel_tensor *mask, int causal, double scale) {
@@ -167,12 +289,11 @@ void REEL_CPU(attention)(reel_context *ctx, const reel_tensor *q, const reel_ten
     a.log_sum = log_sum;
     const int64_t query = (a.Tq + TILE) * a.d_row, key = a.Tk * a.d_row, key_t = a.d * a.k_row;
     const int64_t reals = query + key + key_t + TILE * a.k_row;
-    if (by_units(ctx, q, k, v, y)) {
-        const unit_scratch u = unit_scratch_of(&a);
-        for_each_head(ctx, &a, (u.q + u.k + u.v + u.p + u.s) / (int64_t)sizeof(float), heads_by_units);
-        return;
-    }
-    for_each_head(ctx, &a, reals, BY_DTYPE(q->dtype, forward_heads));
+    const int64_t element = (int64_t)reel_dtype_bytes(reel__wide(q->dtype));
+    if (by_units(ctx, &a))
+        for_each_head(ctx, &a, forward_bytes(&a), forward_heads_by_units);
+    else
+        for_each_head(ctx, &a, reals * element, BY_DTYPE(q->dtype, forward_heads));
 }
 
 void REEL_CPU(attention_backward)(reel_context *ctx, const reel_tensor *q, const reel_tensor *k,
@@ -188,7 +309,11 @@ void REEL_CPU(attention_backward)(reel_context *ctx, const reel_tensor *q, const
     a.dv = dv;
     const int64_t query = (3 * a.Tq + TILE) * a.d_row, key = 3 * a.Tk * a.d_row, key_t = 2 * a.d * a.k_row;
     const int64_t reals = query + key + key_t + 2 * TILE * a.k_row;
-    for_each_head(ctx, &a, reals, BY_DTYPE(q->dtype, backward_heads));
+    const int64_t element = (int64_t)reel_dtype_bytes(reel__wide(q->dtype));
+    if (by_units(ctx, &a))
+        for_each_head(ctx, &a, backward_bytes(&a), backward_heads_by_units);
+    else
+        for_each_head(ctx, &a, reals * element, BY_DTYPE(q->dtype, backward_heads));
 }
 
 #else /* the template */
