@@ -256,6 +256,7 @@ typedef enum destination { SET_BF16, ADD_BF16, SET_F32, ADD_F32, GATE_ROWS, GATE
 typedef struct square {
     const float *sums;
     int64_t step, steps;   /* written so far, and in all: rows, or pairs of rows of h for its columns */
+    int64_t fetched;       /* steps */
     char *c, *h;           /* NULL for none */
     int64_t row_bytes;     /* of c */
     int64_t to_up;         /* bytes in c from a gate to what it multiplies */
@@ -387,6 +388,22 @@ REEL_ALWAYS_INLINE void write_steps(int parts, destination to, square *s, int64_
             write_row(to, s);
 }
 
+/* Fetches what the next part of a square is going to be written to. A line of c comes from memory, or from
+ * far away, before it is written, and stores that wait for lines hold up all that follows. */
+REEL_ALWAYS_INLINE void fetch_steps(destination to, square *s, int64_t most) {
+    const int64_t end = s->steps - s->fetched < most ? s->steps : s->fetched + most;
+    const int64_t rows = to == GATE_COLUMNS ? 2 : 1; /* a step's */
+    for (; s->c && s->fetched < end; s->fetched++)
+        for (int64_t i = 0; i < rows; i++) {
+            const char *const c = s->c + (s->fetched * rows + i) * s->row_bytes;
+            _mm_prefetch(c, _MM_HINT_ET0);
+            if (to == GATE_ROWS || to == GATE_COLUMNS)
+                _mm_prefetch(c + s->to_up, _MM_HINT_ET0);
+            else if (to == SET_F32 || to == ADD_F32)
+                _mm_prefetch(c + LINE_BYTES, _MM_HINT_ET0);
+        }
+}
+
 /* The factors of a square: two groups of each, or one, of so many tiles. */
 typedef struct factors {
     reel__bf16_tiles a;
@@ -407,9 +424,9 @@ REEL_ALWAYS_INLINE void prefetch_tile(const char *at) {
 
 /* Tiles 0 to 3 are the sums; 4 and 5 are a's, 6 and 7 b's. */
 REEL_ALWAYS_INLINE void sum_by_tiles(int parts, int rows, int columns, destination to, const factors *f,
-                                     float *sums, square *before) {
+                                     float *sums, square *before, square *now) {
     const int first = parts == 1 ? PRODUCTS - 1 : 0;
-    const int64_t writes = f->tiles * (PRODUCTS - first), written = (before->steps + writes - 1) / writes;
+    const int64_t times = f->tiles * (PRODUCTS - first), steps = (SIDE + times - 1) / times;
     const char *a = f->a.data, *b = f->b;
     _tile_zero(0);
     _tile_zero(1);
@@ -443,7 +460,8 @@ REEL_ALWAYS_INLINE void sum_by_tiles(int parts, int rows, int columns, destinati
                 prefetch_tile(of_b + f->next_b);
                 prefetch_tile(of_b + f->next_b + f->group);
             }
-            write_steps(parts, to, before, written);
+            write_steps(parts, to, before, steps);
+            fetch_steps(to, now, steps);
         }
     }
     enum { ROW_BYTES = SIDE * sizeof(float) };
@@ -484,9 +502,9 @@ REEL_ALWAYS_INLINE void sum_by_vectors(int rows, int columns, destination to, co
 }
 
 REEL_ALWAYS_INLINE void sum_square(bool by_tiles, int parts, int rows, int columns, destination to,
-                                   const factors *f, float *sums, square *before) {
+                                   const factors *f, float *sums, square *before, square *now) {
     if (by_tiles)
-        sum_by_tiles(parts, rows, columns, to, f, sums, before);
+        sum_by_tiles(parts, rows, columns, to, f, sums, before, now);
     else
         sum_by_vectors(rows, columns, to, f, sums, before);
 }
@@ -543,17 +561,18 @@ REEL_ALWAYS_INLINE void multiply_to(bool by_tiles, int parts, destination to, co
             f.a.data = p->a.data + row / GROUP * p->a.group;
             f.b = p->b + column / GROUP * group;
             f.next_b = row == 0 && column + SIDE < p->n ? 2 * group : 0;
+            square now = gated ? gated_square_at(parts, to, gated, row, column, sums[turn])
+                               : square_at(to, p, row, column, sums[turn]);
             const bool two_rows = p->m - row > GROUP, two_columns = p->n - column > GROUP;
             if (two_rows && two_columns)
-                sum_square(by_tiles, parts, 2, 2, to, &f, sums[turn], &before);
+                sum_square(by_tiles, parts, 2, 2, to, &f, sums[turn], &before, &now);
             else if (two_rows)
-                sum_square(by_tiles, parts, 2, 1, to, &f, sums[turn], &before);
+                sum_square(by_tiles, parts, 2, 1, to, &f, sums[turn], &before, &now);
             else if (two_columns)
-                sum_square(by_tiles, parts, 1, 2, to, &f, sums[turn], &before);
+                sum_square(by_tiles, parts, 1, 2, to, &f, sums[turn], &before, &now);
             else
-                sum_square(by_tiles, parts, 1, 1, to, &f, sums[turn], &before);
-            before = gated ? gated_square_at(parts, to, gated, row, column, sums[turn])
-                           : square_at(to, p, row, column, sums[turn]);
+                sum_square(by_tiles, parts, 1, 1, to, &f, sums[turn], &before, &now);
+            before = now;
         }
     write_steps(parts, to, &before, SIDE);
 }
