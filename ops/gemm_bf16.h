@@ -9,7 +9,7 @@
  * a tile of each part. Of the nine products of two numbers' parts the three least, together below 2^-24 of
  * the whole, are left out: the result is as exact as that of f32 instructions. AMX does the six in less time
  * than those. (Henry, Tang, Heinecke: Leveraging the bfloat16 Artificial Intelligence Datatype For
- * Higher-Precision Computations, arXiv 1904.06376.) Numbers that are infinite, or above 3.38e38, give NaN. */
+ * Higher-Precision Computations, arXiv 1904.06376.) Numbers that are infinite, or above 3.39e38, give NaN. */
 #ifndef REEL_GEMM_BF16_H
 #define REEL_GEMM_BF16_H
 

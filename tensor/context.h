@@ -68,7 +68,7 @@ typedef enum reel__backend {
     REEL__CUDA,
 } reel__backend;
 
-/* What multiplies numbers of bf16 on a CPU. */
+/* What multiplies numbers of bf16 on a CPU, and with TILES the three parts of those of f32. */
 typedef enum reel__bf16_unit {
     REEL__BF16_NONE,
     REEL__BF16_VECTORS, /* AVX512-BF16 */
