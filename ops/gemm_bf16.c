@@ -437,8 +437,8 @@ REEL_ALWAYS_INLINE void sum_by_tiles(int parts, int rows, int columns, destinati
         for (int p = first; p < PRODUCTS; p++) {
             const bool new_a = p == first || of_parts[p].a != of_parts[p - 1].a;
             const bool new_b = p == first || of_parts[p].b != of_parts[p - 1].b;
-            const char *const of_a = a + of_parts[p].a * TILE_BYTES, *const of_b =
-                                                                         b + of_parts[p].b * TILE_BYTES;
+            const char *const of_a = a + of_parts[p].a * TILE_BYTES;
+            const char *const of_b = b + of_parts[p].b * TILE_BYTES;
             if (new_a)
                 _tile_loadd(4, of_a, f->a.line);
             if (new_b)
