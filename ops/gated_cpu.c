@@ -377,7 +377,7 @@ REEL_ALWAYS_INLINE void NAME(swiglu_vectors)(int vectors, STORED *y, const STORE
                                              int64_t n) {
     reel__vector g[REEL__AT_ONCE], s[REEL__AT_ONCE];
     REEL__EACH(vectors) s[i] = g[i] = LOAD_VECTOR(gate + i * REEL__LANES, n - i * REEL__LANES);
-    reel__v_gate_each(vectors, s);
+    GATE_EACH(vectors, s);
     REEL__EACH(vectors) s[i] = g[i] * s[i];
     REEL__EACH(vectors) s[i] = s[i] * LOAD_VECTOR(up + i * REEL__LANES, n - i * REEL__LANES);
     REEL__EACH(vectors) STORE_VECTOR(y + i * REEL__LANES, s[i], n - i * REEL__LANES);
@@ -389,7 +389,7 @@ REEL_ALWAYS_INLINE void NAME(swiglu_slope_vectors)(int vectors, STORED *dgate, S
     const reel__vector one = reel__v_set(1);
     reel__vector g[REEL__AT_ONCE], s[REEL__AT_ONCE];
     REEL__EACH(vectors) s[i] = g[i] = LOAD_VECTOR(gate + i * REEL__LANES, n - i * REEL__LANES);
-    reel__v_gate_each(vectors, s);
+    GATE_EACH(vectors, s);
     REEL__EACH(vectors) {
         const int64_t at = i * REEL__LANES, left = n - at;
         const reel__vector u = LOAD_VECTOR(up + at, left), d = LOAD_VECTOR(dy + at, left);

@@ -295,16 +295,16 @@ REEL_ALWAYS_INLINE void write_row(destination to, const square *s) {
     store_halves(to == SET_F32 || to == ADD_F32, s, c, x, y);
 }
 
-/* silu(g) u of so many vectors. Where h keeps 8 bits, the reciprocal's 14 will do, for a division would take
- * longer than the rest. */
+/* h = silu(g) u of so many vectors. */
 REEL_ALWAYS_INLINE void gate(int parts, int vectors, const __m512 *g, const __m512 *u, __m512 *h) {
     for (int i = 0; i < vectors; i++)
-        h[i] = -g[i];
-    reel__v_exp_each(vectors, h);
-    for (int i = 0; i < vectors; i++) {
-        const __m512 divisor = reel__v_set(1) + h[i];
-        h[i] = parts == 1 ? g[i] * u[i] * _mm512_rcp14_ps(divisor) : g[i] * u[i] / divisor;
-    }
+        h[i] = g[i];
+    if (parts == 1)
+        reel__v_gate_of_bf16_each(vectors, h);
+    else
+        reel__v_gate_each(vectors, h);
+    for (int i = 0; i < vectors; i++)
+        h[i] = g[i] * u[i] * h[i];
 }
 
 /* 16 numbers of a row of h: half a line of a tile. */
