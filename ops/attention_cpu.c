@@ -486,7 +486,7 @@ REEL_ALWAYS_INLINE reel__vector NAME(exponential_vectors)(int vectors, REAL *row
     reel__vector x[REEL__AT_ONCE], y[REEL__AT_ONCE], sum = reel__v_set(0);
     REEL__EACH(vectors) x[i] = reel__v_load_f32(row + i * REEL__LANES, REEL__LANES) - reel__v_set(shift);
     REEL__EACH(vectors) y[i] = x[i];
-    reel__v_exp_each(vectors, y);
+    EXP_EACH(vectors, y);
     REEL__EACH(vectors) y[i] = reel__v_zero_below(y[i], x[i], REEL__EXP_SMALLEST);
     REEL__EACH(vectors) reel__v_store_f32(row + i * REEL__LANES, y[i], REEL__LANES);
     REEL__EACH(vectors) sum += y[i];

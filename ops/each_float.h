@@ -6,7 +6,7 @@
  *   LOAD(p)  *p as REAL;  STORE(p, v)  *p = v rounded
  *   MATH(f)  reel__f_f64 or reel__f_f32, from scalar_math.h
  *   LOAD_VECTOR(p, n), STORE_VECTOR(p, v, n)   up to LANES elements, from vector.h; f64 has none
- *   GATE_EACH(n, v)   1 / (1 + e^-v) of n vectors
+ *   EXP_EACH(n, v), GATE_EACH(n, v)   e^v and 1 / (1 + e^-v) of n vectors, as exact as STORED needs it
  *
  * So a loop is written once, in a file that reads without backslashes. Such a file has two halves: the frame,
  * seen when REAL is not defined, and the template, seen when it is. No include guard: it is included again.
@@ -39,10 +39,12 @@
 #define STORE(p, v)  (*(p) = (v))
 #define LOAD_VECTOR  reel__v_load_f32
 #define STORE_VECTOR reel__v_store_f32
+#define EXP_EACH     reel__v_exp_each
 #define GATE_EACH    reel__v_gate_each
 #include REEL_EACH_FLOAT
 #undef LOAD_VECTOR
 #undef STORE_VECTOR
+#undef EXP_EACH
 #undef GATE_EACH
 #undef STORED
 #undef NAME
@@ -55,10 +57,12 @@
 #define STORE(p, v)  (*(p) = reel__to_bf16(v))
 #define LOAD_VECTOR  reel__v_load_bf16
 #define STORE_VECTOR reel__v_store_bf16
+#define EXP_EACH     reel__v_exp_of_bf16_each
 #define GATE_EACH    reel__v_gate_of_bf16_each
 #include REEL_EACH_FLOAT
 #undef LOAD_VECTOR
 #undef STORE_VECTOR
+#undef EXP_EACH
 #undef GATE_EACH
 #undef STORED
 #undef REAL

@@ -250,20 +250,32 @@ REEL_VECTOR void reel__v_gate_each(int n, reel__vector *x) {
     REEL__EACH(n) x[i] = reel__v_set(1) / x[i];
 }
 
-/* The same to 12 bits, for what is rounded to the 8 of bf16; of an infinity, NaN. */
-REEL_VECTOR void reel__v_gate_of_bf16_each(int n, reel__vector *x) {
+/* Both to 12 bits, for what is rounded to the 8 of bf16; e^x of an infinity is NaN. */
 #ifdef __AVX512F__
+REEL_VECTOR void reel__v_exp_of_bf16_each(int n, reel__vector *x) {
     reel__vector whole[REEL__AT_ONCE], p[REEL__AT_ONCE];
-    REEL__EACH(n) x[i] = x[i] * reel__v_set(-REEL__EXP_LOG2_E);
+    REEL__EACH(n) x[i] = x[i] * reel__v_set(REEL__EXP_LOG2_E);
     REEL__EACH(n) whole[i] = _mm512_roundscale_ps(x[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     REEL__EACH(n) x[i] = x[i] - whole[i];
     REEL__EACH(n) p[i] = x[i] * reel__v_set(0.05517f) + reel__v_set(0.24261f);
     REEL__EACH(n) p[i] = p[i] * x[i] + reel__v_set(0.69326f);
     REEL__EACH(n) p[i] = p[i] * x[i] + reel__v_set(0.99993f);
-    REEL__EACH(n) x[i] = _mm512_rcp14_ps(reel__v_set(1) + _mm512_scalef_ps(p[i], whole[i]));
-#else
-    reel__v_gate_each(n, x);
-#endif
+    REEL__EACH(n) x[i] = _mm512_scalef_ps(p[i], whole[i]);
 }
+
+REEL_VECTOR void reel__v_gate_of_bf16_each(int n, reel__vector *x) {
+    REEL__EACH(n) x[i] = -x[i];
+    reel__v_exp_of_bf16_each(n, x);
+    REEL__EACH(n) x[i] = _mm512_rcp14_ps(reel__v_set(1) + x[i]);
+}
+#else
+REEL_VECTOR void reel__v_exp_of_bf16_each(int n, reel__vector *x) {
+    reel__v_exp_each(n, x);
+}
+
+REEL_VECTOR void reel__v_gate_of_bf16_each(int n, reel__vector *x) {
+    reel__v_gate_each(n, x);
+}
+#endif
 
 #endif
