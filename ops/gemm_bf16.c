@@ -426,7 +426,7 @@ REEL_ALWAYS_INLINE void prefetch_tile(const char *at) {
 REEL_ALWAYS_INLINE void sum_by_tiles(int parts, int rows, int columns, destination to, const factors *f,
                                      float *sums, square *before, square *now) {
     const int first = parts == 1 ? PRODUCTS - 1 : 0;
-    const int64_t times = f->tiles * (PRODUCTS - first), steps = (SIDE + times - 1) / times;
+    const int64_t steps = (SIDE + f->tiles - 1) / f->tiles; /* with each tile */
     const char *a = f->a.data, *b = f->b;
     _tile_zero(0);
     _tile_zero(1);
@@ -460,9 +460,9 @@ REEL_ALWAYS_INLINE void sum_by_tiles(int parts, int rows, int columns, destinati
                 prefetch_tile(of_b + f->next_b);
                 prefetch_tile(of_b + f->next_b + f->group);
             }
-            write_steps(parts, to, before, steps);
-            fetch_steps(to, now, steps);
         }
+        write_steps(parts, to, before, steps);
+        fetch_steps(to, now, steps);
     }
     enum { ROW_BYTES = SIDE * sizeof(float) };
     _tile_stored(0, sums, ROW_BYTES);
