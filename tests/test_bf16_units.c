@@ -219,33 +219,30 @@ static reel_tensor *gated_mlp(reel_context *ctx, reel_tensor *const *in, int axi
     return reel_gated_mlp(ctx, in[0], in[1], in[2], axis);
 }
 
+typedef void assertion(const char *name, function *f, int axis, int inputs, const int64_t (*shape)[5]);
+
+/* Along both axes. A size: rows or columns, in, inner, out. */
+static void assert_of_gated_mlps(assertion *holds, const int64_t (*size)[4], size_t sizes_of_mlp) {
+    for (size_t i = 0; i < sizes_of_mlp; i++) {
+        const int64_t n = size[i][0], in = size[i][1], inner = size[i][2], out = size[i][3];
+        holds("MLP of rows", gated_mlp, -1, 3,
+              (const int64_t[][5]){{2, n, in}, {2, 2 * inner, in}, {2, out, inner}});
+        holds("MLP of columns", gated_mlp, -2, 3,
+              (const int64_t[][5]){{3, 2, in, n}, {2, 2 * inner, in}, {2, out, inner}});
+    }
+}
+
 START_TEST(test_gated_mlps_agree_with_those_by_way_of_f32) {
-    static const int64_t cases[][4] = {/* rows or columns, in, inner, out */
-                                       {1, 1, 1, 1},      {3, 5, 7, 2},      {17, 32, 16, 33},
+    static const int64_t cases[][4] = {{1, 1, 1, 1},      {3, 5, 7, 2},      {17, 32, 16, 33},
                                        {130, 37, 40, 37}, {300, 64, 96, 64}, {140, 120, 48, 50},
                                        {64, 128, 33, 128}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const int64_t n = cases[i][0], in = cases[i][1], inner = cases[i][2], out = cases[i][3];
-        assert_units_agree("MLP of rows", gated_mlp, -1, 3,
-                           (const int64_t[][5]){{2, n, in}, {2, 2 * inner, in}, {2, out, inner}});
-        assert_units_agree("MLP of columns", gated_mlp, -2, 3,
-                           (const int64_t[][5]){{3, 2, in, n}, {2, 2 * inner, in}, {2, out, inner}});
-    }
+    assert_of_gated_mlps(assert_units_agree, cases, sizeof cases / sizeof cases[0]);
 }
 END_TEST
 
 START_TEST(test_gated_mlps_of_f32_are_as_exact_as_by_f32_instructions) {
-    static const int64_t cases[][4] = {/* rows or columns, in, inner, out */
-                                       {143, 63, 127, 79},
-                                       {64, 128, 96, 64},
-                                       {271, 95, 95, 96}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const int64_t n = cases[i][0], in = cases[i][1], inner = cases[i][2], out = cases[i][3];
-        assert_f32_is_as_exact("MLP of rows", gated_mlp, -1, 3,
-                               (const int64_t[][5]){{2, n, in}, {2, 2 * inner, in}, {2, out, inner}});
-        assert_f32_is_as_exact("MLP of columns", gated_mlp, -2, 3,
-                               (const int64_t[][5]){{3, 2, in, n}, {2, 2 * inner, in}, {2, out, inner}});
-    }
+    static const int64_t cases[][4] = {{143, 63, 127, 79}, {64, 128, 96, 64}, {271, 95, 95, 96}};
+    assert_of_gated_mlps(assert_f32_is_as_exact, cases, sizeof cases / sizeof cases[0]);
 }
 END_TEST
 
