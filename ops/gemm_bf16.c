@@ -396,11 +396,11 @@ REEL_ALWAYS_INLINE void fetch_steps(destination to, square *s, int64_t most) {
     for (; s->c && s->fetched < end; s->fetched++)
         for (int64_t i = 0; i < rows; i++) {
             const char *const c = s->c + (s->fetched * rows + i) * s->row_bytes;
-            _mm_prefetch(c, _MM_HINT_ET0);
+            _mm_prefetch(c, _MM_HINT_T1);
             if (to == GATE_ROWS || to == GATE_COLUMNS)
-                _mm_prefetch(c + s->to_up, _MM_HINT_ET0);
+                _mm_prefetch(c + s->to_up, _MM_HINT_T1);
             else if (to == SET_F32 || to == ADD_F32)
-                _mm_prefetch(c + LINE_BYTES, _MM_HINT_ET0);
+                _mm_prefetch(c + LINE_BYTES, _MM_HINT_T1);
         }
 }
 
