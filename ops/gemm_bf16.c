@@ -57,7 +57,7 @@ bool reel__bf16_pays(const reel_context *ctx, reel_dtype dtype, int64_t m, int64
         return reel__bf16_ready(ctx);
     const double useful = (double)(m * n * k) / (double)(whole(m, GROUP) * whole(n, GROUP) * whole(k, TERMS));
     return dtype == REEL_F32 && ctx->bf16_unit == REEL__BF16_TILES && m >= LEAST_OTHERS &&
-           n >= LEAST_OTHERS && useful >= 0.9;
+           n >= LEAST_OTHERS && useful >= 0.75;
 }
 
 /* ---- packing -------------------------------------------------------------------------------------------
