@@ -194,12 +194,14 @@ static bool same_for_all(int axes, const int64_t *stride) {
     return true;
 }
 
-/* k goes in parts of which a tile's rows fit in a core's cache, where c can hold the sums of a part. */
+/* k goes in even parts of which a tile's rows fit in a core's cache, where c can hold the sums of a part. */
 static void plan_packing(product *p) {
     const reel__product *const whole = &p->whole;
-    const int64_t most_k = whole->dtype == REEL_BF16 ? 2048 : 1024;
-    if (whole->c_dtype != REEL_BF16 && whole->k > most_k)
-        p->most_k = most_k;
+    const int64_t most_k = whole->dtype == REEL_BF16 ? 2048 : 640;
+    if (whole->c_dtype != REEL_BF16 && whole->k > most_k) {
+        const int64_t parts = (whole->k + most_k - 1) / most_k, unit = REEL__BF16_TERMS;
+        p->most_k = ((whole->k + parts - 1) / parts + unit - 1) / unit * unit;
+    }
     const bool one_term = whole->sum_axes == 0;
     p->b.shared = one_term && same_for_all(whole->batch_axes, whole->b_batch);
     p->a.shared = one_term && !p->b.shared && same_for_all(whole->batch_axes, whole->a_batch);
