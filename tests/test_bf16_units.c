@@ -173,6 +173,7 @@ END_TEST
 START_TEST(test_products_of_f32_are_as_exact_as_by_f32_instructions) {
     static const int64_t of_f32[][3] = {/* M, K, N: little beyond them in tiles, or they go elsewhere */
                                         {64, 128, 64},
+                                        {96, 97, 128},
                                         {159, 127, 111},
                                         {111, 1055, 301},
                                         {2500, 64, 64}};
