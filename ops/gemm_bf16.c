@@ -422,9 +422,10 @@ REEL_ALWAYS_INLINE void prefetch_tile(const char *at) {
         _mm_prefetch(at + line * LINE_BYTES, _MM_HINT_T1);
 }
 
-/* Instructions for tiles that follow one another at once hold each other up where a core is shared with
- * another thread that keeps it busy: loads then wait for products, and either takes two to three times as
- * long. With so many others between them they do so much less, and elsewhere it costs nothing. */
+/* Instructions for tiles that follow one another at once hold each other up for seconds on end on a shared
+ * host, as if another thread used the core too: loads then wait for products, and either takes two to three
+ * times as long. With so many others between them they lose much less, and at other times it costs nothing.
+ */
 #define SPACED(instruction)                                                                                  \
     do {                                                                                                     \
         instruction;                                                                                         \
