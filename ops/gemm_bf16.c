@@ -424,8 +424,7 @@ REEL_ALWAYS_INLINE void prefetch_tile(const char *at) {
 
 /* Instructions for tiles that follow one another at once hold each other up for seconds on end on a shared
  * host, as if another thread used the core too: loads then wait for products, and either takes two to three
- * times as long. With so many others between them they lose much less, and at other times it costs nothing.
- */
+ * times as long. With so many others between them they lose much less; at other times it costs nothing. */
 #define SPACED(instruction)                                                                                  \
     do {                                                                                                     \
         instruction;                                                                                         \
