@@ -70,9 +70,10 @@ static bool fills_kept(const gated_mlp *g) {
 }
 
 /* Even blocks. Where a core's own cache holds the weights, so does it what lies between the products of a
- * block; else this takes as much as they do, for each product of a block copies them. */
-static void choose_blocks(gated_mlp *g) {
-    enum { PACKED_BLOCK = 128 };
+ * block; else this takes as much as they do, for each product of a block copies them, or less, where the
+ * threads would lack for blocks. */
+static void choose_blocks(gated_mlp *g, int64_t examples) {
+    enum { PACKED_BLOCK = 128, ENOUGH = 8, SMALLEST = 96 };
     if (g->by_units) { /* whose weights are packed once for all */
         g->block = g->size < PACKED_BLOCK ? g->size : PACKED_BLOCK;
         g->blocks = (g->size + PACKED_BLOCK - 1) / PACKED_BLOCK;
@@ -85,6 +86,8 @@ static void choose_blocks(gated_mlp *g) {
     int64_t wanted = cached < 1 ? 1 : cached < MOST_CACHED ? cached : MOST_CACHED;
     if (weight_bytes > CACHED_BYTES)
         wanted = weight_bytes / row_bytes;
+    const int64_t share = g->size * examples / ENOUGH, most = share > SMALLEST ? share : SMALLEST;
+    wanted = wanted < most ? wanted : most;
     g->blocks = (g->size + wanted / 2) / wanted;
     if (g->blocks > 2)
         g->blocks = (g->blocks + 2) / 4 * 4; /* so that 2 and 4 threads have equal shares */
@@ -313,7 +316,7 @@ static gated_mlp gated_mlp_of(reel_context *ctx, const reel_tensor *x, const ree
                  reel__bf16_pays(ctx, x->dtype, g.size, g.out, g.inner);
     g.by_f32 = x->dtype == REEL_BF16 && !g.by_units;
     g.dtype = g.by_f32 ? REEL_F32 : x->dtype;
-    choose_blocks(&g);
+    choose_blocks(&g, g.along_rows ? 1 : at.outer);
     if (g.by_units)
         g.between_bytes = (size_t)reel__bf16_packed_bytes(g.dtype, g.block, g.inner);
     else
