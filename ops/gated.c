@@ -1,5 +1,6 @@
 /* Gated activation, alone and with the products around it. */
 #include "blas.h"
+#include "gemm_bf16.h"
 #include "kernels.h"
 #include "loop.h"
 #include "part.h"
@@ -235,6 +236,17 @@ static void gated_mlp_backward(reel_context *ctx, const reel_node *node) {
     }
 }
 
+/* Whether a CPU would have too few blocks for its threads, or such small ones that copying the weights for
+ * each costs more than what lies between whole products, which are cut both ways. */
+static bool has_few_rows(const reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
+                         const reel_tensor *down, int axis) {
+    enum { FEW = 1536, CACHED_BYTES = 1280 << 10 };
+    const int64_t rows = reel_elements(x) / x->shape[axis], inner = down->shape[1];
+    const int64_t weights = (reel_elements(up) + reel_elements(down)) * (int64_t)reel_dtype_bytes(x->dtype);
+    return !ctx->device && axis == x->rank - 1 && rows < FEW && weights > CACHED_BYTES &&
+           x->dtype != REEL_BF16 && !reel__bf16_pays(ctx, x->dtype, rows, 2 * inner, x->shape[axis]);
+}
+
 /* Sets y and gate_up = up x, each product as a whole. */
 static void gated_mlp_in_steps(reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
                                const reel_tensor *down, int axis, reel_tensor *y, reel_tensor *gate_up) {
@@ -280,13 +292,18 @@ reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, 
     shape[axis] = down->shape[0];
     reel_tensor *y = reel__result(ctx, x->dtype, x->rank, shape);
     shape[axis] = up->shape[0];
-    reel_tensor *gate_up = keeps ? reel__result(ctx, x->dtype, x->rank, shape) : NULL;
+    const bool in_steps = ctx->device ? keeps : has_few_rows(ctx, x, up, down, axis);
+    reel_tensor *gate_up = keeps || in_steps ? reel__result(ctx, x->dtype, x->rank, shape) : NULL;
     if (reel__failed(ctx))
         return ctx->void_tensor;
-    if (keeps && ctx->device)
+    if (in_steps)
         gated_mlp_in_steps(ctx, rows, up_rows, down_rows, axis, y, gate_up);
     else
         gated_mlp_in_blocks(ctx, rows, up_rows, down_rows, axis, y, gate_up);
+    if (gate_up && !keeps) {
+        reel__drop(ctx, gate_up);
+        gate_up = NULL;
+    }
     return REEL_RECORD(ctx, y, .op = op, .backward = gated_mlp_backward, .inputs = {x, up, down},
                        .saved = {rows, up_rows, down_rows, gate_up}, .integer = {axis});
 }

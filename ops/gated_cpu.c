@@ -73,7 +73,7 @@ static bool fills_kept(const gated_mlp *g) {
  * block; else this takes as much as they do, for each product of a block copies them, or less, where the
  * threads would lack for blocks. */
 static void choose_blocks(gated_mlp *g, int64_t examples) {
-    enum { PACKED_BLOCK = 128, ENOUGH = 8, SMALLEST = 96 };
+    enum { PACKED_BLOCK = 128, ENOUGH = 8, SMALLEST = 192 };
     if (g->by_units) { /* whose weights are packed once for all */
         g->block = g->size < PACKED_BLOCK ? g->size : PACKED_BLOCK;
         g->blocks = (g->size + PACKED_BLOCK - 1) / PACKED_BLOCK;

@@ -546,11 +546,13 @@ static double go_back_through(const mlp *m, bool whole, reel_tensor *leaf_of[LEA
 
 /* Rows of 3 KiB between the products and examples of 450 or 2000, of which 4 MiB are gone through at a time;
  * and rows of 2 and 4 KiB, which lie a little further apart. What is kept comes in blocks, of rows or of
- * columns. */
+ * columns. Few rows of large weights take whole products, whether what is between is kept or made again. */
 START_TEST(test_an_mlp_in_parts_has_the_gradients_of_a_whole_one) {
     static const mlp mlps[] = {{.rank = 2, .axis = 1, .x = {2000, 40}, .inner = 192, .out = 24},
                                {.rank = 2, .axis = 1, .x = {2000, 130}, .inner = 192, .out = 24},
                                {.rank = 2, .axis = 1, .x = {1100, 40}, .inner = 256, .out = 24},
+                               {.rank = 2, .axis = 1, .x = {301, 130}, .inner = 640, .out = 24},
+                               {.rank = 2, .axis = 1, .x = {301, 90}, .inner = 1024, .out = 24},
                                {.rank = 3, .axis = 1, .x = {19, 40, 300}, .inner = 96, .out = 24},
                                {.rank = 3, .axis = 1, .x = {19, 40, 256}, .inner = 96, .out = 24},
                                {.rank = 3, .axis = 1, .x = {5, 130, 1301}, .inner = 96, .out = 24}};
