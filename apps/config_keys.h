@@ -101,6 +101,8 @@
       "task evaluators, such as [{name: arc@ARC}], over the test data")                                      \
     X(global_batch_size,       INT(1, 1048576),                       "768",                                 \
       "examples per optimizer step")                                                                         \
+    X(micro_batch_size,        INT(0, 1048576),                       "0",                                   \
+      "of these, how many have their gradients taken at once; 0: on a CPU as suits it, on a GPU all")        \
     X(epochs,                  INT(1, 1000000000),                    "100000",                              \
       "times that every puzzle is drawn")                                                                    \
     X(max_steps,               INT_OR_NULL(0, CONFIG_STEPS_MAX),      "null",                                \
@@ -175,12 +177,12 @@
       "auto: continue the run in run_dir, begin it where there is none; DIR: continue the run in DIR, with " \
       "its own configuration where no file is given")
 
-/* Keys that a run may change when it continues, since they change neither weights nor results: what it is
- * called, who computes it, how long, and what is kept and shown of it. C(key) */
+/* Keys that a run may change when it continues, since they change neither weights nor results, or but their
+ * rounding: what it is called, who computes it, how long, and what is kept and shown of it. C(key) */
 #define CONFIG_CHANGEABLE_KEYS(C)                                                                            \
     C(project_name) C(run_name) C(run_dir) C(checkpoint_path) C(resume) C(device) C(threads) C(gemm_choices) \
-    C(max_steps) C(checkpoint_every_eval) C(checkpoint_every) C(keep_checkpoints) C(eval_save_outputs)       \
-    C(profile) C(demo)
+    C(micro_batch_size) C(max_steps) C(checkpoint_every_eval) C(checkpoint_every) C(keep_checkpoints)        \
+    C(eval_save_outputs) C(profile) C(demo)
 
 #define CONFIG_ARCH_KEYS(X)                                                                                  \
     X(name, WORD(config_model), "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",                 \

@@ -86,12 +86,12 @@ void progress_step(progress *p, const trainer *t, const metrics *m, const traine
 void progress_memory(progress *p, const trainer *t) {
     const double MiB = 1024 * 1024;
     if (p->steady_steps > 0)
-        status_line_say(
-            &p->line,
-            "memory: %.0f MiB resident at most, %.1f MiB on the tape at backward; after step %d: %" PRId64
-            " system allocations, %.1f page faults a step",
-            peak_memory_mib(), (double)t->tape_bytes / MiB, WARM_UP_STEPS, p->steady.system_allocations,
-            (double)p->steady.page_faults / (double)p->steady_steps);
+        status_line_say(&p->line,
+                        "memory: %.0f MiB resident at most, %.1f MiB on the tape; after step %d: %" PRId64
+                        " system allocations, %.1f page faults a step",
+                        peak_memory_mib(), (double)t->tape_bytes / MiB, WARM_UP_STEPS,
+                        p->steady.system_allocations,
+                        (double)p->steady.page_faults / (double)p->steady_steps);
 }
 
 void progress_evaluation(progress *p, int64_t done, int64_t examples) {

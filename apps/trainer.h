@@ -34,7 +34,7 @@ typedef struct trainer {
     int64_t next_interval;  /* that will have ended when the step of the batch is counted */
     int64_t schedule_steps; /* the learning rate's idea of the end */
     double seconds;         /* that the steps took, evaluations excluded */
-    int64_t tape_bytes;     /* that the tape held when the last backward began */
+    int64_t tape_bytes;     /* that the tape held at most in the last step */
 } trainer;
 
 typedef enum trainer_start {

@@ -56,14 +56,12 @@ static void prepare_step(trainer *t, int64_t step) {
  * GPU can replay it. After an error the weights are those before. */
 static void compute_step(reel_context *ctx, void *arg) {
     trainer *const t = arg;
-    const reel_act_result result = reel_act_step(ctx, t->model, t->carry, REEL_ACT_TRAIN);
-    reel_copy(ctx, t->metrics, result.metrics);
+    reel_copy(ctx, t->metrics, reel_act_train(ctx, t->model, t->carry, t->config->micro_batch_size));
+    t->tape_bytes = reel_tape_of(ctx).peak_bytes;
     if (reel_context_device(ctx) == REEL_CPU) { /* a GPU leaves out a step without a finite gradient itself */
         metrics m;
         read_metrics(t, &m);
     }
-    t->tape_bytes = reel_tape_of(ctx).live_bytes;
-    reel_backward(ctx, result.loss);
     reel_optimizer_apply(t->optimizer);
     reel_parameters_zero_grad(reel_model_parameters(t->model)); /* where the weights are frozen */
     if (t->carry->puzzle_rows)

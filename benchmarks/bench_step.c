@@ -7,9 +7,8 @@
  *
  * A step is one supervision step of training, with gradients, optimizer and moving average, or, with
  * --forward-only, one of evaluation. Printed are the median step with its spread, rows times steps per
- * second, GFLOP/s of the matrix products, what the tape holds when the forward part ends, peak memory, and,
- * after three steps of warm-up, how often a step asked the system for memory and how many minor page faults
- * it took.
+ * second, GFLOP/s of the matrix products, the most that the tape holds, peak memory, and, after three steps
+ * of warm-up, how often a step asked the system for memory and how many minor page faults it took.
  * On a GPU steps are replayed (reel_replay), unless --eager says otherwise.
  * --steps 0 stops before the first step: what is resident then is no cost of a step. --profile also splits
  * the time by kind of op, on standard error. --gemm-roof prints the GFLOP/s of one large matrix product.
@@ -39,7 +38,7 @@ enum { WARM_UP = 3, ROOF_SIZE = 4096 };
 
 typedef struct settings {
     reel_model_config model;
-    int64_t batch, steps, threads;
+    int64_t batch, micro_batch, steps, threads;
     reel_device device;
     const char *tune, *choices;
     bool forward_only, eager, gemm_roof, profile, json;
@@ -57,6 +56,7 @@ enum {
     HIDDEN,
     HEADS,
     BATCH,
+    MICRO_BATCH,
     SEQ,
     VOCAB,
     PUZZLE_LEN,
@@ -81,6 +81,7 @@ static const struct argp_option options[] = {
     {"hidden", HIDDEN, "N", 0, "hidden size (512)", 0},
     {"heads", HEADS, "N", 0, "attention heads (8)", 0},
     {"batch", BATCH, "N", 0, "rows (16)", 0},
+    {"micro-batch", MICRO_BATCH, "N", 0, "rows whose gradients are taken at once (what suits the device)", 0},
     {"seq", SEQ, "N", 0, "puzzle tokens (81)", 0},
     {"vocab", VOCAB, "N", 0, "different tokens (11)", 0},
     {"puzzle_len", PUZZLE_LEN, "N", 0, "puzzle embedding tokens (16); 0: no puzzle embedding", 0},
@@ -117,6 +118,8 @@ static int64_t *size_of(settings *s, int key) {
         return &s->model.num_heads;
     case BATCH:
         return &s->batch;
+    case MICRO_BATCH:
+        return &s->micro_batch;
     case SEQ:
         return &s->model.seq_len;
     case VOCAB:
@@ -274,9 +277,8 @@ static void bench_end(bench *b) {
 }
 
 static void train_step(bench *b) {
-    const reel_act_result r = reel_act_step(b->ctx, b->model, b->carry, REEL_ACT_TRAIN);
-    b->tape_bytes = reel_tape_of(b->ctx).live_bytes;
-    reel_backward(b->ctx, r.loss);
+    reel_act_train(b->ctx, b->model, b->carry, b->settings->micro_batch);
+    b->tape_bytes = reel_tape_of(b->ctx).peak_bytes;
     reel_optimizer_apply(b->optimizer);
 }
 
@@ -284,7 +286,7 @@ static void train_step(bench *b) {
 static void evaluation_step(bench *b) {
     const reel_scope scope = reel_scope_begin(b->ctx, REEL_NO_GRAD);
     reel_act_step(b->ctx, b->model, b->carry, REEL_ACT_EVALUATE);
-    b->tape_bytes = reel_tape_of(b->ctx).live_bytes;
+    b->tape_bytes = reel_tape_of(b->ctx).peak_bytes;
     reel_scope_end(b->ctx, scope, NULL, 0);
 }
 

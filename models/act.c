@@ -1,4 +1,4 @@
-/* Deep supervision: what a batch carries from step to step, the losses, when a row halts.
+/* Deep supervision: what a batch carries from step to step, the losses, when a row halts; a batch in parts.
  *
  * Everything that depends on values is an op, so that a step needs no look at the device's memory. */
 #include <reel/act.h>
@@ -107,6 +107,17 @@ int reel_carry_tensors(const reel_carry *carry, reel_named_tensor *tensors) {
     return n;
 }
 
+/* ---- a step's beginning -------------------------------------------------------------------------------- */
+
+/* What a step works on: the rows of a batch, or some that follow one another. */
+typedef struct examples {
+    reel_tensor *inputs, *labels; /* (B, S) i32 */
+    reel_tensor *puzzle_rows;     /* (B, puzzle_emb_ndim), NULL where the model has none */
+    reel_tensor *steps;           /* (B): with this one */
+    reel_tensor *least_steps;     /* (B) f64 */
+    reel_latents latents;         /* (B, T, D) each */
+} examples;
+
 /* A row that halted takes what is offered; the result also goes back into the carry. */
 static reel_tensor *take(reel_context *ctx, const reel_carry *carry, reel_tensor *offered,
                          reel_tensor *kept) {
@@ -118,12 +129,21 @@ static reel_tensor *take(reel_context *ctx, const reel_carry *carry, reel_tensor
     return now;
 }
 
-/* Latents of halted rows begin anew. */
-static reel_latents begin_latents(reel_context *ctx, const reel_model *model, const reel_carry *carry) {
-    reel_latents begun = {0};
+/* Latents of halted rows begin anew. Without a gradient they do so in the carry, which the step overwrites.
+ */
+static reel_latents begin_latents(reel_context *ctx, const reel_model *model, const reel_carry *carry,
+                                  reel_act_mode mode) {
+    reel_latents begun = carry->latents;
     reel_tensor *halted = reel_reshape(ctx, carry->halted, REEL_SHAPE(carry->batch_size, 1, 1));
-    for (int i = 0; i < reel_model_latent_count(model); i++)
-        begun.z[i] = reel_where(ctx, halted, reel_model_latent_init(model, i), carry->latents.z[i]);
+    for (int i = 0; i < reel_model_latent_count(model); i++) {
+        const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
+        reel_tensor *z = reel_where(ctx, halted, reel_model_latent_init(model, i), begun.z[i]);
+        if (mode == REEL_ACT_TRAIN)
+            begun.z[i] = z;
+        else
+            reel_copy(ctx, begun.z[i], z);
+        reel_scope_end(ctx, scope, &begun.z[i], 1);
+    }
     return begun;
 }
 
@@ -134,6 +154,33 @@ static void take_puzzle_rows(reel_context *ctx, const reel_model *model, reel_ca
               reel_embedding(ctx, reel_model_puzzle_embeddings(model), carry->puzzle_identifiers, 1));
     reel_zero_grad(carry->puzzle_rows);
     reel_scope_end(ctx, scope, NULL, 0);
+}
+
+/* Halted rows take new puzzles. */
+static examples begin(reel_context *ctx, const reel_model *model, reel_carry *carry, reel_act_mode mode) {
+    examples b = {.puzzle_rows = carry->puzzle_rows, .least_steps = carry->least_steps};
+    b.inputs = take(ctx, carry, carry->offered_inputs, carry->inputs);
+    b.labels = take(ctx, carry, carry->offered_labels, carry->labels);
+    take(ctx, carry, carry->offered_identifiers, carry->puzzle_identifiers);
+    b.steps = reel_add_scalar(ctx, reel_where(ctx, carry->halted, carry->zero, carry->steps), 1);
+    b.latents = begin_latents(ctx, model, carry, mode);
+    if (carry->puzzle_rows)
+        take_puzzle_rows(ctx, model, carry);
+    return b;
+}
+
+/* n rows of b. */
+static examples some_of(reel_context *ctx, const examples *b, int64_t first, int64_t n) {
+    examples some = {
+        .inputs = reel_narrow(ctx, b->inputs, 0, first, n),
+        .labels = reel_narrow(ctx, b->labels, 0, first, n),
+        .puzzle_rows = b->puzzle_rows ? reel_narrow(ctx, b->puzzle_rows, 0, first, n) : NULL,
+        .steps = reel_narrow(ctx, b->steps, 0, first, n),
+        .least_steps = reel_narrow(ctx, b->least_steps, 0, first, n),
+    };
+    for (int i = 0; i < REEL_MAX_LATENTS && b->latents.z[i]; i++)
+        some.latents.z[i] = reel_narrow(ctx, b->latents.z[i], 0, first, n);
+    return some;
 }
 
 /* ---- halting ------------------------------------------------------------------------------------------- */
@@ -159,15 +206,15 @@ reel_status reel_carry_explore(reel_context *ctx, const reel_model *model, reel_
 
 /* Which rows halt now, (B) u8: those at their last step and, where they need not all run to it, those whose
  * halting head says so (signal) and that do not explore. */
-static reel_tensor *halt(reel_context *ctx, const reel_model_config *c, reel_carry *carry,
-                         reel_tensor *signal, reel_tensor *is_last, reel_tensor *steps, reel_act_mode mode) {
+static reel_tensor *halt(reel_context *ctx, const reel_model_config *c, const examples *b,
+                         reel_tensor *signal, reel_tensor *is_last, reel_act_mode mode) {
     if (!is_adaptive(c, mode) && mode != REEL_ACT_EVALUATE_HALTING)
         return is_last;
     reel_tensor *either = reel_where(ctx, is_last, is_last, signal);
     if (mode == REEL_ACT_EVALUATE_HALTING)
         return either;
-    reel_tensor *least = reel_cast(ctx, carry->least_steps, steps->dtype);
-    reel_tensor *allowed = reel_le(ctx, least, steps);
+    reel_tensor *least = reel_cast(ctx, b->least_steps, b->steps->dtype);
+    reel_tensor *allowed = reel_le(ctx, least, b->steps);
     return reel_where(ctx, allowed, either, allowed);
 }
 
@@ -223,10 +270,10 @@ static reel_tensor *q_losses(reel_context *ctx, reel_tensor *q, reel_tensor *tar
 
 /* Q-learning's target for going on: what the next step would be worth, sigmoid(max(q_halt', q_continue')), or
  * its q_halt' alone where there is no step after it. Costs a whole forward pass. */
-static reel_tensor *continue_target(reel_context *ctx, const reel_model *model, const reel_carry *carry,
-                                    reel_tensor *inputs, const reel_outputs *out, reel_tensor *is_last) {
+static reel_tensor *continue_target(reel_context *ctx, const reel_model *model, const examples *b,
+                                    const reel_outputs *out, reel_tensor *is_last) {
     const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
-    const reel_outputs next = reel_model_forward(ctx, model, inputs, carry->puzzle_rows, out->latents);
+    const reel_outputs next = reel_model_forward(ctx, model, b->inputs, b->puzzle_rows, out->latents);
     reel_tensor *go_on = reel_lt(ctx, next.q_halt, next.q_continue);
     reel_tensor *best = reel_where(ctx, go_on, next.q_continue, next.q_halt);
     reel_tensor *target = reel_sigmoid(ctx, reel_where(ctx, is_last, next.q_halt, best));
@@ -274,49 +321,92 @@ const char *reel_metric_name(reel_metric metric) {
 
 /* ---- one step ------------------------------------------------------------------------------------------ */
 
-reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry,
-                              reel_act_mode mode) {
+/* What rows of the batch come to; *halted: which of them halt. Changes nothing. */
+static reel_act_result think(reel_context *ctx, const reel_model *model, const reel_carry *carry,
+                             const examples *b, reel_act_mode mode, reel_tensor **halted) {
     const reel_model_config *c = reel_model_config_of(model);
-    reel_act_result r = {0};
-
-    /* halted rows take new puzzles */
-    reel_tensor *inputs = take(ctx, carry, carry->offered_inputs, carry->inputs);
-    reel_tensor *labels = take(ctx, carry, carry->offered_labels, carry->labels);
-    take(ctx, carry, carry->offered_identifiers, carry->puzzle_identifiers);
-    reel_tensor *steps = reel_add_scalar(ctx, reel_where(ctx, carry->halted, carry->zero, carry->steps), 1);
-    const reel_latents latents = begin_latents(ctx, model, carry);
-    if (carry->puzzle_rows)
-        take_puzzle_rows(ctx, model, carry);
-
-    /* the model thinks */
-    r.outputs = reel_model_forward(ctx, model, inputs, carry->puzzle_rows, latents);
-    const grading g = grade(ctx, carry, r.outputs.logits, labels);
-    reel_tensor *is_last = reel_le(ctx, carry->halt_max_steps, steps);
+    reel_act_result r = {.outputs = reel_model_forward(ctx, model, b->inputs, b->puzzle_rows, b->latents)};
+    const grading g = grade(ctx, carry, r.outputs.logits, b->labels);
+    reel_tensor *is_last = reel_le(ctx, carry->halt_max_steps, b->steps);
     reel_tensor *threshold = reel_model_halts_against_continue(model) ? r.outputs.q_continue : carry->zero;
     r.says_halt = reel_lt(ctx, threshold, r.outputs.q_halt);
-    reel_tensor *halted = halt(ctx, c, carry, r.says_halt, is_last, steps, mode);
+    *halted = halt(ctx, c, b, r.says_halt, is_last, mode);
     r.predictions = g.predictions;
     r.correct = g.is_correct;
 
     /* what it is told */
     reel_tensor *correct = reel_cast(ctx, g.is_correct, r.outputs.q_halt->dtype);
-    r.lm_losses = lm_losses(ctx, c, r.outputs.logits, labels, &g);
+    r.lm_losses = lm_losses(ctx, c, r.outputs.logits, b->labels, &g);
     r.q_halt_losses = q_losses(ctx, r.outputs.q_halt, correct, &g);
     r.lm_loss = total(ctx, r.lm_losses);
     r.q_halt_loss = total(ctx, r.q_halt_losses);
     r.q_continue_loss = carry->zero;
     if (is_adaptive(c, mode) && !c->no_ACT_continue) {
-        reel_tensor *target = continue_target(ctx, model, carry, inputs, &r.outputs, is_last);
+        reel_tensor *target = continue_target(ctx, model, b, &r.outputs, is_last);
         r.q_continue_loss = total(ctx, q_losses(ctx, r.outputs.q_continue, target, &g));
     }
     reel_tensor *q = reel_scale(ctx, reel_add(ctx, r.q_halt_loss, r.q_continue_loss), 0.5);
     r.loss = reel_scale(ctx, reel_add(ctx, r.lm_loss, q), 1.0 / (double)carry->batch_size);
-    r.metrics = metrics(ctx, carry, &r, &g, halted, steps);
-
-    /* the carry moves on */
-    for (int i = 0; i < reel_model_latent_count(model); i++)
-        reel_copy(ctx, carry->latents.z[i], r.outputs.latents.z[i]);
-    reel_copy(ctx, carry->steps, steps);
-    reel_copy(ctx, carry->halted, halted);
+    r.metrics = metrics(ctx, carry, &r, &g, *halted, b->steps);
     return r;
+}
+
+/* Replaces rows of one of a carry's tensors, from `first` on. */
+static void put(reel_context *ctx, reel_tensor *kept, int64_t first, reel_tensor *rows) {
+    reel_copy(ctx, reel_narrow(ctx, kept, 0, first, rows->shape[0]), rows);
+    reel_touch(kept); /* its view was written */
+}
+
+/* Puts into the carry what became of its rows from `first` on, which b are. */
+static void move_on(reel_context *ctx, const reel_carry *carry, int64_t first, const examples *b,
+                    const reel_latents *latents, reel_tensor *halted) {
+    for (int i = 0; i < REEL_MAX_LATENTS && carry->latents.z[i]; i++)
+        put(ctx, carry->latents.z[i], first, latents->z[i]);
+    put(ctx, carry->steps, first, b->steps);
+    put(ctx, carry->halted, first, halted);
+}
+
+reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry,
+                              reel_act_mode mode) {
+    reel_tensor *halted;
+    const examples b = begin(ctx, model, carry, mode);
+    const reel_act_result r = think(ctx, model, carry, &b, mode, &halted);
+    move_on(ctx, carry, 0, &b, &r.outputs.latents, halted);
+    return r;
+}
+
+/* Rows whose states take a megabyte, but no fewer than keep what every part does anew, such as reading all
+ * weights and adding to their gradients, below some per cent. Products of bf16 take half as long or less
+ * beside that. */
+static int64_t rows_that_suit(const reel_context *ctx, const reel_model *model, int64_t batch_size) {
+    enum { BYTES = 1 << 20, TOKENS = 768 };
+    if (reel_context_device(ctx) != REEL_CPU)
+        return batch_size;
+    const reel_model_config *c = reel_model_config_of(model);
+    const int64_t T = reel_model_tokens(model), tokens = c->forward_dtype == REEL_BF16 ? 2 * TOKENS : TOKENS;
+    const int64_t fit = BYTES / (T * c->hidden_size * (int64_t)reel_dtype_bytes(c->forward_dtype));
+    const int64_t least = (tokens + T - 1) / T, most = fit > least ? fit : least;
+    const int64_t parts = (batch_size + most - 1) / most;
+    return (batch_size + parts - 1) / parts; /* even ones */
+}
+
+reel_tensor *reel_act_train(reel_context *ctx, const reel_model *model, reel_carry *carry,
+                            int64_t micro_batch_size) {
+    const int64_t B = carry->batch_size;
+    const int64_t most = micro_batch_size > 0 ? micro_batch_size : rows_that_suit(ctx, model, B);
+    const examples all = begin(ctx, model, carry, REEL_ACT_TRAIN);
+    const reel_scope scope = reel_scope_begin(ctx, 0);
+    reel_tensor *sums = reel_constant(ctx, carry->steps->dtype, REEL_SHAPE(REEL_METRIC_KINDS), 0);
+    for (int64_t first = 0, n; first < B && reel_context_status(ctx) == REEL_OK; first += n) {
+        n = B - first < most ? B - first : most;
+        reel_tensor *halted;
+        const examples part = some_of(ctx, &all, first, n);
+        const reel_act_result r = think(ctx, model, carry, &part, REEL_ACT_TRAIN, &halted);
+        move_on(ctx, carry, first, &part, &r.outputs.latents, halted);
+        sums = reel_add(ctx, sums, r.metrics);
+        reel_backward(ctx, r.loss);
+        reel_scope_roll(ctx, scope, &sums, 1);
+    }
+    reel_scope_end(ctx, scope, &sums, 1);
+    return sums;
 }

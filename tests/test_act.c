@@ -1,9 +1,10 @@
-/* Deep supervision in evaluation: who halts, who takes a new puzzle, and rows that leave the batch. */
+/* Deep supervision: who halts, who takes a new puzzle, rows that leave the batch, a batch in parts. */
 #include <check.h>
 #include <math.h>
 #include <reel/act.h>
 #include <reel/autograd.h>
 #include <reel/ops.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ROWS = 6, CELLS = 8, VOCABULARY = 5, PUZZLES = 9, MAX_STEPS = 5 };
@@ -298,9 +299,73 @@ START_TEST(test_a_row_that_halts_takes_the_next_puzzle_and_the_others_go_on) {
 }
 END_TEST
 
+/* ---- a batch in parts --------------------------------------------------------------------------------- */
+
+static void expect_same(const char *what, reel_tensor *a, reel_tensor *b) {
+    const size_t count = (size_t)reel_elements(a);
+    double *const x = calloc(2 * count, sizeof *x), *const y = x + count;
+    ck_assert_ptr_nonnull(x);
+    read_f64(a, x, count);
+    read_f64(b, y, count);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_msg(fabs(x[i] - y[i]) <= 1e-12 * fmax(1, fabs(x[i])), "%s, element %zu: %.17g and %.17g",
+                      what, i, x[i], y[i]);
+    free(x);
+}
+
+/* Parts of 1, of 4 and 2, of 3, and one that is larger than the batch; rows explore and halt meanwhile. */
+START_TEST(test_a_batch_in_parts_trains_as_a_whole_one) {
+    static const int64_t parts[] = {1, 4, 3, 100};
+    offer o;
+    make_model(REEL_F64, false);
+    reel_parameters *const parameters = reel_model_parameters(model);
+    reel_carry *const whole = carry_of_all_puzzles(&o), *const in_parts = carry_of_all_puzzles(&o);
+    reel_tensor *const gradients = reel_parameters_gradients(parameters);
+    reel_tensor *const of_whole = reel_tensor_new(ctx, REEL_F64, gradients->rank, gradients->shape);
+    for (uint32_t step = 1; step <= 2 * MAX_STEPS; step++) {
+        reel_carry_explore(ctx, model, whole, step);
+        reel_carry_explore(ctx, model, in_parts, step);
+        const reel_act_result r = reel_act_step(ctx, model, whole, REEL_ACT_TRAIN);
+        reel_backward(ctx, r.loss);
+        reel_copy(ctx, of_whole, gradients);
+        reel_parameters_zero_grad(parameters);
+        reel_tensor *const metrics = reel_act_train(ctx, model, in_parts, parts[_i]);
+        ck_assert_msg(reel_context_status(ctx) == REEL_OK, "%s", reel_context_message(ctx));
+        expect_same("metrics", r.metrics, metrics);
+        expect_same("gradients of the weights", of_whole, gradients);
+        expect_same("gradients of the puzzles", reel_grad(ctx, whole->puzzle_rows),
+                    reel_grad(ctx, in_parts->puzzle_rows));
+        reel_named_tensor a[REEL_CARRY_TENSORS_MAX], b[REEL_CARRY_TENSORS_MAX];
+        for (int i = 0, n = reel_carry_tensors(whole, a); i < n && i < reel_carry_tensors(in_parts, b); i++)
+            expect_same(a[i].name, a[i].tensor, b[i].tensor);
+        reel_parameters_zero_grad(parameters);
+        ck_assert_int_eq(reel_tape_reset(ctx), REEL_OK);
+    }
+    reel_tensor_free(ctx, of_whole);
+    reel_carry_free(ctx, in_parts);
+    reel_carry_free(ctx, whole);
+}
+END_TEST
+
+START_TEST(test_a_batch_in_parts_holds_less_on_the_tape) {
+    offer o;
+    make_model(REEL_F32, true);
+    reel_carry *const carry = carry_of_all_puzzles(&o);
+    int64_t peak[2];
+    for (int i = 0; i < 2; i++) {
+        reel_act_train(ctx, model, carry, i == 0 ? ROWS : 1);
+        peak[i] = reel_tape_of(ctx).peak_bytes;
+        ck_assert_int_eq(reel_tape_reset(ctx), REEL_OK);
+    }
+    ck_assert_int_lt(peak[1], peak[0] / 2);
+    reel_carry_free(ctx, carry);
+}
+END_TEST
+
 int main(void) {
     Suite *const suite = suite_create("act");
     TCase *const compaction = tcase_create("compaction"), *const halting = tcase_create("halting");
+    TCase *const in_parts = tcase_create("in parts");
     tcase_add_checked_fixture(compaction, setup, teardown);
     tcase_add_loop_test(compaction, test_a_carry_goes_on_from_the_tensors_that_it_names, 0, 3);
     tcase_add_loop_test(compaction, test_rows_kept_go_on_as_if_nothing_had_happened, 0, 3);
@@ -312,6 +377,10 @@ int main(void) {
     tcase_add_loop_test(halting, test_evaluation_halts_when_the_head_says_so, 0, 4);
     tcase_add_test(halting, test_a_row_that_halts_takes_the_next_puzzle_and_the_others_go_on);
     suite_add_tcase(suite, halting);
+    tcase_add_checked_fixture(in_parts, setup, teardown);
+    tcase_add_loop_test(in_parts, test_a_batch_in_parts_trains_as_a_whole_one, 0, 4);
+    tcase_add_test(in_parts, test_a_batch_in_parts_holds_less_on_the_tape);
+    suite_add_tcase(suite, in_parts);
     SRunner *const runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
     srunner_run_all(runner, CK_NORMAL);

@@ -8,13 +8,12 @@
  *     for (step = 1; ...; step++) {
  *         reel_carry_offer(ctx, carry, inputs, labels, identifiers);   // halted rows take their puzzle
  *         reel_carry_explore(ctx, model, carry, step);                 // some may halt later than others
- *         reel_act_result r = reel_act_step(ctx, model, carry, REEL_ACT_TRAIN);
- *         reel_backward(ctx, r.loss);
- *         ... optimizer, metrics ...
+ *         reel_tensor *metrics = reel_act_train(ctx, model, carry, 0); // and there are gradients
+ *         ... optimizer ...
  *         reel_tape_reset(ctx);
  *     }
  *
- * From reel_act_step on everything is made of ops, so that a GPU can replay it (reel_replay). */
+ * From reel_act_train on everything is made of ops, so that a GPU can replay it (reel_replay). */
 #ifndef REEL_ACT_H
 #define REEL_ACT_H
 
@@ -111,6 +110,14 @@ typedef enum reel_act_mode {
  * an error, such as a token or an identifier out of range (ARGUMENT), the results are void tensors. */
 REEL_API reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry,
                                        reel_act_mode mode);
+
+/* A step of training with its gradients, as of reel_act_step and reel_backward, some rows after the others:
+ * at most micro_batch_size at a time, or as many as suit the device where that is 0. The tape never holds
+ * more than one part needs. Gradients add up to those of the whole batch but for their rounding. Returns the
+ * metrics of the batch, a tape tensor. Errors are those of the ops: the context keeps the first, and
+ * gradients may then be incomplete. Huang et al. 2019, arXiv 1811.06965, section 2.2 (micro-batches). */
+REEL_API reel_tensor *reel_act_train(reel_context *ctx, const reel_model *model, reel_carry *carry,
+                                     int64_t micro_batch_size);
 
 /* Keeps the `count` rows of the carry that `rows` names, in that order, and gives the memory of the others
  * back: the batch becomes smaller. For evaluation, whose halted rows would be computed for nothing once there
