@@ -408,6 +408,7 @@ REEL_ALWAYS_INLINE void fetch_steps(destination to, square *s, int64_t most) {
 typedef struct factors {
     reel__bf16_tiles a;
     const char *b;
+    int64_t rows;          /* of a that there are, at most two groups */
     int64_t group, tiles;  /* bytes from one group to the next */
     int64_t next_b, pairs; /* bytes to the groups of b that come next, 0 for none; pairs that are not zeros */
 } factors;
@@ -481,31 +482,34 @@ REEL_ALWAYS_INLINE void sum_by_tiles(int parts, int rows, int columns, destinati
 }
 
 /* A pair of each of some rows of a, times the pairs of all columns, goes to sums in registers. */
-REEL_ALWAYS_INLINE void sum_by_vectors(int rows, int columns, destination to, const factors *f, float *sums,
+REEL_ALWAYS_INLINE void sum_by_vectors(int columns, destination to, const factors *f, float *sums,
                                        square *before) {
-    enum { AT_ONCE = 8 }; /* rows: twice as many sums, of 32 registers */
+    enum { SUMS = 16 }; /* of 32 registers */
+    const int at_once = SUMS / columns;
     write_steps(1, to, before, SIDE);
-    for (int first = 0; first < rows * GROUP; first += AT_ONCE) {
+    for (int first = 0; first < f->rows; first += at_once) {
         const char *const of_rows = f->a.data + first / GROUP * f->a.group + first % GROUP * f->a.line;
-        __m512 sum[AT_ONCE][2];
-        for (int i = 0; i < AT_ONCE; i++)
-            sum[i][0] = sum[i][1] = _mm512_setzero_ps();
+        __m512 sum[SUMS];
+        for (int i = 0; i < SUMS; i++)
+            sum[i] = _mm512_setzero_ps();
         for (int64_t pair = 0; pair < f->pairs; pair++) {
             const char *const of_a = of_rows + pair / GROUP * f->a.tile + pair % GROUP * 2 * ELEMENT;
             const char *const of_b = f->b + pair * LINE_BYTES;
             const __m512bh left = (__m512bh)_mm512_load_si512(of_b);
             const __m512bh right = (__m512bh)_mm512_load_si512(of_b + (columns - 1) * f->group);
-            for (int i = 0; i < AT_ONCE; i++) {
+            for (int i = 0; i < at_once; i++) {
                 int of_row_pair; /* rows in place are aligned to a number, not to a pair */
                 memcpy(&of_row_pair, of_a + i * f->a.line, sizeof of_row_pair);
                 const __m512bh of_row = (__m512bh)_mm512_set1_epi32(of_row_pair);
-                sum[i][0] = _mm512_dpbf16_ps(sum[i][0], of_row, left);
-                sum[i][1] = _mm512_dpbf16_ps(sum[i][1], of_row, right);
+                sum[i] = _mm512_dpbf16_ps(sum[i], of_row, left);
+                if (columns == 2)
+                    sum[at_once + i] = _mm512_dpbf16_ps(sum[at_once + i], of_row, right);
             }
         }
-        for (int i = 0; i < AT_ONCE; i++) {
-            _mm512_store_ps(sums + (first + i) * SIDE, sum[i][0]);
-            _mm512_store_ps(sums + (first + i) * SIDE + GROUP, sum[i][1]);
+        for (int i = 0; i < at_once; i++) {
+            _mm512_store_ps(sums + (first + i) * SIDE, sum[i]);
+            if (columns == 2)
+                _mm512_store_ps(sums + (first + i) * SIDE + GROUP, sum[at_once + i]);
         }
     }
 }
@@ -515,7 +519,7 @@ REEL_ALWAYS_INLINE void sum_square(bool by_tiles, int parts, int rows, int colum
     if (by_tiles)
         sum_by_tiles(parts, rows, columns, to, f, sums, before, now);
     else
-        sum_by_vectors(rows, columns, to, f, sums, before);
+        sum_by_vectors(columns, to, f, sums, before);
 }
 
 /* The square of c at a row and column, its sums to be written. */
@@ -569,6 +573,7 @@ REEL_ALWAYS_INLINE void multiply_to(bool by_tiles, int parts, destination to, co
         for (int64_t row = 0; row < p->m; row += SIDE, turn ^= 1) {
             f.a.data = p->a.data + row / GROUP * p->a.group;
             f.b = p->b + column / GROUP * group;
+            f.rows = p->m - row < SIDE ? p->m - row : SIDE;
             f.next_b = row == 0 && column + SIDE < p->n ? 2 * group : 0;
             square now = gated ? gated_square_at(parts, to, gated, row, column, sums[turn])
                                : square_at(to, p, row, column, sums[turn]);
