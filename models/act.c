@@ -375,18 +375,17 @@ reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_c
     return r;
 }
 
-/* Rows whose states take a megabyte, but no fewer than keep what every part does anew, such as reading all
- * weights and adding to their gradients, below some per cent. Products of bf16 take half as long or less
- * beside that. */
+/* Rows whose states have a quarter of a million numbers, but no fewer than keep what every part does anew,
+ * such as reading all weights and adding to their gradients, at some per cent. Products of bf16 take half as
+ * long or less beside that. */
 static int64_t rows_that_suit(const reel_context *ctx, const reel_model *model, int64_t batch_size) {
-    enum { BYTES = 1 << 20, TOKENS = 768 };
+    enum { NUMBERS = 1 << 18, TOKENS = 768 };
     if (reel_context_device(ctx) != REEL_CPU)
         return batch_size;
     const reel_model_config *c = reel_model_config_of(model);
     const int64_t T = reel_model_tokens(model), tokens = c->forward_dtype == REEL_BF16 ? 2 * TOKENS : TOKENS;
-    const int64_t fit = BYTES / (T * c->hidden_size * (int64_t)reel_dtype_bytes(c->forward_dtype));
-    const int64_t least = (tokens + T - 1) / T, most = fit > least ? fit : least;
-    const int64_t parts = (batch_size + most - 1) / most;
+    const int64_t fit = NUMBERS / (T * c->hidden_size), least = (tokens + T - 1) / T;
+    const int64_t most = fit > least ? fit : least, parts = (batch_size + most - 1) / most;
     return (batch_size + parts - 1) / parts; /* even ones */
 }
 
