@@ -300,10 +300,8 @@ reel_tensor *reel_gated_mlp(reel_context *ctx, reel_tensor *x, reel_tensor *up, 
         gated_mlp_in_steps(ctx, rows, up_rows, down_rows, axis, y, gate_up);
     else
         gated_mlp_in_blocks(ctx, rows, up_rows, down_rows, axis, y, gate_up);
-    if (gate_up && !keeps) {
+    if (in_steps && !keeps)
         reel__drop(ctx, gate_up);
-        gate_up = NULL;
-    }
     return REEL_RECORD(ctx, y, .op = op, .backward = gated_mlp_backward, .inputs = {x, up, down},
-                       .saved = {rows, up_rows, down_rows, gate_up}, .integer = {axis});
+                       .saved = {rows, up_rows, down_rows, keeps ? gate_up : NULL}, .integer = {axis});
 }
