@@ -6,6 +6,7 @@
 #include <reel/ops.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- carry --------------------------------------------------------------------------------------------- */
 
@@ -366,33 +367,81 @@ static void move_on(reel_context *ctx, const reel_carry *carry, int64_t first, c
     put(ctx, carry->halted, first, halted);
 }
 
-reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry,
-                              reel_act_mode mode) {
-    reel_tensor *halted;
-    const examples b = begin(ctx, model, carry, mode);
-    const reel_act_result r = think(ctx, model, carry, &b, mode, &halted);
-    move_on(ctx, carry, 0, &b, &r.outputs.latents, halted);
-    return r;
-}
-
-/* Rows whose states have a quarter of a million numbers, but no fewer than keep what every part does anew,
- * such as reading all weights and adding to their gradients, at some per cent. Products of bf16 take half as
- * long or less beside that. */
-static int64_t rows_that_suit(const reel_context *ctx, const reel_model *model, int64_t batch_size) {
+/* How many rows to go through at once: those whose states have a quarter of a million numbers, but no fewer
+ * than keep what every part does anew, such as reading all weights and adding to their gradients, at some per
+ * cent. Products of bf16 take half as long or less beside that. Without gradient, which keeps nothing, four
+ * times as many. */
+static int64_t rows_that_suit(const reel_context *ctx, const reel_model *model, reel_act_mode mode,
+                              int64_t batch_size) {
     enum { NUMBERS = 1 << 18, TOKENS = 768 };
     if (reel_context_device(ctx) != REEL_CPU)
         return batch_size;
     const reel_model_config *c = reel_model_config_of(model);
     const int64_t T = reel_model_tokens(model), tokens = c->forward_dtype == REEL_BF16 ? 2 * TOKENS : TOKENS;
     const int64_t fit = NUMBERS / (T * c->hidden_size), least = (tokens + T - 1) / T;
-    const int64_t most = fit > least ? fit : least, parts = (batch_size + most - 1) / most;
+    const int64_t most = (fit > least ? fit : least) * (mode == REEL_ACT_TRAIN ? 1 : 4),
+                  parts = (batch_size + most - 1) / most;
     return (batch_size + parts - 1) / parts; /* even ones */
+}
+
+enum { ROW_RESULTS = 8, RESULTS = 13 };
+
+/* Where a result holds its tensors, but the latents: first those with a row for each example, then sums. */
+static void list_results(reel_act_result *r, reel_tensor **at[static RESULTS]) {
+    reel_tensor **const all[RESULTS] = {
+        &r->outputs.logits, &r->outputs.q_halt, &r->outputs.q_continue, &r->predictions,
+        &r->correct,        &r->says_halt,      &r->lm_losses,          &r->q_halt_losses,
+        &r->lm_loss,        &r->q_halt_loss,    &r->q_continue_loss,    &r->loss,
+        &r->metrics,
+    };
+    memcpy(at, all, sizeof all);
+}
+
+/* As `think` of all rows, `most` at a time, and moves the carry on. */
+static reel_act_result think_in_parts(reel_context *ctx, const reel_model *model, const reel_carry *carry,
+                                      const examples *b, reel_act_mode mode, int64_t most) {
+    const int64_t B = carry->batch_size;
+    reel_act_result all = {.outputs.latents = carry->latents}, r;
+    reel_tensor **of_all[RESULTS], **of_part[RESULTS], *kept[RESULTS];
+    list_results(&all, of_all);
+    list_results(&r, of_part);
+    const reel_scope scope = reel_scope_begin(ctx, 0);
+    for (int64_t first = 0, n; first < B; first += n) {
+        n = B - first < most ? B - first : most;
+        reel_tensor *halted;
+        const examples part = some_of(ctx, b, first, n);
+        r = think(ctx, model, carry, &part, mode, &halted);
+        move_on(ctx, carry, first, &part, &r.outputs.latents, halted);
+        for (int i = 0; i < RESULTS; i++) {
+            reel_tensor *const two[2] = {*of_all[i], *of_part[i]};
+            kept[i] = *of_all[i] = first == 0        ? two[1]
+                                   : i < ROW_RESULTS ? reel_concat(ctx, two, 2, 0)
+                                                     : reel_add(ctx, two[0], two[1]);
+        }
+        reel_scope_roll(ctx, scope, kept, RESULTS);
+    }
+    reel_scope_end(ctx, scope, kept, RESULTS);
+    return all;
+}
+
+reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry,
+                              reel_act_mode mode) {
+    const int64_t B = carry->batch_size;
+    const int64_t most = mode == REEL_ACT_TRAIN ? B : rows_that_suit(ctx, model, mode, B);
+    const examples b = begin(ctx, model, carry, mode);
+    if (most < B)
+        return think_in_parts(ctx, model, carry, &b, mode, most);
+    reel_tensor *halted;
+    const reel_act_result r = think(ctx, model, carry, &b, mode, &halted);
+    move_on(ctx, carry, 0, &b, &r.outputs.latents, halted);
+    return r;
 }
 
 reel_tensor *reel_act_train(reel_context *ctx, const reel_model *model, reel_carry *carry,
                             int64_t micro_batch_size) {
     const int64_t B = carry->batch_size;
-    const int64_t most = micro_batch_size > 0 ? micro_batch_size : rows_that_suit(ctx, model, B);
+    const int64_t most =
+        micro_batch_size > 0 ? micro_batch_size : rows_that_suit(ctx, model, REEL_ACT_TRAIN, B);
     const examples all = begin(ctx, model, carry, REEL_ACT_TRAIN);
     const reel_scope scope = reel_scope_begin(ctx, 0);
     reel_tensor *sums = reel_constant(ctx, carry->steps->dtype, REEL_SHAPE(REEL_METRIC_KINDS), 0);

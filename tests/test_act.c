@@ -362,6 +362,42 @@ START_TEST(test_a_batch_in_parts_holds_less_on_the_tape) {
 }
 END_TEST
 
+/* Puzzles of a large batch are those of a small one, over and over. */
+START_TEST(test_a_large_evaluation_says_of_each_row_what_a_small_one_says) {
+    enum { MANY = 9002 }; /* states of a million numbers, which are a part, take 7281 */
+    offer o;
+    make_model(REEL_F32, true);
+    reel_carry *const small = carry_of_all_puzzles(&o), *const large = reel_carry_new(ctx, model, MANY);
+    int32_t *const inputs = calloc(MANY * (2 * CELLS + 1), sizeof *inputs);
+    double *const q_halt = calloc(MANY, sizeof *q_halt);
+    ck_assert(large && inputs && q_halt);
+    int32_t *const labels = inputs + MANY * CELLS, *const identifiers = labels + MANY * CELLS;
+    for (size_t row = 0; row < MANY; row++) {
+        memcpy(inputs + row * CELLS, o.inputs + row % ROWS * CELLS, CELLS * sizeof *inputs);
+        memcpy(labels + row * CELLS, o.labels + row % ROWS * CELLS, CELLS * sizeof *labels);
+        identifiers[row] = o.identifiers[row % ROWS];
+    }
+    reel_carry_offer(ctx, large, inputs, labels, identifiers);
+    for (int step = 1; step <= MAX_STEPS; step++) {
+        const spoken s = think(small, REEL_ACT_EVALUATE);
+        const reel_scope scope = reel_scope_begin(ctx, REEL_NO_GRAD);
+        const reel_act_result r = reel_act_step(ctx, model, large, REEL_ACT_EVALUATE);
+        ck_assert_int_eq(r.predictions->shape[0], MANY);
+        read_f64(r.outputs.q_halt, q_halt, MANY);
+        for (int row = 0; row < MANY; row++)
+            ck_assert_double_eq_tol(q_halt[row], s.q_halt[row % ROWS], 1e-4);
+        ck_assert_double_eq_tol(reel_item(ctx, r.lm_loss),
+                                reel_item(ctx, reel_sum(ctx, r.lm_losses, NULL, 0, 0)), 1e-1);
+        reel_scope_end(ctx, scope, NULL, 0);
+        ck_assert_msg(reel_tape_reset(ctx) == REEL_OK, "step %d", step);
+    }
+    free(q_halt);
+    free(inputs);
+    reel_carry_free(ctx, large);
+    reel_carry_free(ctx, small);
+}
+END_TEST
+
 int main(void) {
     Suite *const suite = suite_create("act");
     TCase *const compaction = tcase_create("compaction"), *const halting = tcase_create("halting");
@@ -380,6 +416,7 @@ int main(void) {
     tcase_add_checked_fixture(in_parts, setup, teardown);
     tcase_add_loop_test(in_parts, test_a_batch_in_parts_trains_as_a_whole_one, 0, 4);
     tcase_add_test(in_parts, test_a_batch_in_parts_holds_less_on_the_tape);
+    tcase_add_test(in_parts, test_a_large_evaluation_says_of_each_row_what_a_small_one_says);
     suite_add_tcase(suite, in_parts);
     SRunner *const runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);

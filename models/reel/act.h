@@ -105,7 +105,8 @@ typedef enum reel_act_mode {
     REEL_ACT_TRAIN,            /* the same, later for those that explore */
 } reel_act_mode;
 
-/* One supervision step; moves the carry on. In training, gradients of the parameters and of
+/* One supervision step; moves the carry on. An evaluation goes through a large batch in parts, after which
+ * the latents of the result are the carry's. In training, gradients of the parameters and of
  * carry->puzzle_rows follow from reel_backward(ctx, result.loss). Made of ops and with their contract: upon
  * an error, such as a token or an identifier out of range (ARGUMENT), the results are void tensors. */
 REEL_API reel_act_result reel_act_step(reel_context *ctx, const reel_model *model, reel_carry *carry,
