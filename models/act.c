@@ -367,6 +367,8 @@ static void move_on(reel_context *ctx, const reel_carry *carry, int64_t first, c
     put(ctx, carry->halted, first, halted);
 }
 
+/* ---- a step in parts ----------------------------------------------------------------------------------- */
+
 /* How many rows to go through at once: those whose states have a quarter of a million numbers, but no fewer
  * than keep what every part does anew, such as reading all weights and adding to their gradients, at some per
  * cent. Products of bf16 take half as long or less beside that. Without gradient, which keeps nothing, four
