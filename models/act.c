@@ -130,8 +130,7 @@ static reel_tensor *take(reel_context *ctx, const reel_carry *carry, reel_tensor
     return now;
 }
 
-/* Latents of halted rows begin anew. Without a gradient they do so in the carry, which the step overwrites.
- */
+/* Latents of halted rows begin anew: without gradient in the carry, which the step overwrites anyway. */
 static reel_latents begin_latents(reel_context *ctx, const reel_model *model, const reel_carry *carry,
                                   reel_act_mode mode) {
     reel_latents begun = carry->latents;

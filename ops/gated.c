@@ -240,10 +240,10 @@ static void gated_mlp_backward(reel_context *ctx, const reel_node *node) {
  * each costs more than what lies between whole products, which are cut both ways. */
 static bool has_few_rows(const reel_context *ctx, const reel_tensor *x, const reel_tensor *up,
                          const reel_tensor *down, int axis) {
-    enum { FEW = 1536, CACHED_BYTES = 1280 << 10 };
+    enum { FEW = REEL__MLP_BLOCKS * REEL__MLP_BLOCK_ROWS };
     const int64_t rows = reel_elements(x) / x->shape[axis], inner = down->shape[1];
     const int64_t weights = (reel_elements(up) + reel_elements(down)) * (int64_t)reel_dtype_bytes(x->dtype);
-    return !ctx->device && axis == x->rank - 1 && rows < FEW && weights > CACHED_BYTES &&
+    return !ctx->device && axis == x->rank - 1 && rows < FEW && weights > REEL__MLP_CACHED_BYTES &&
            x->dtype != REEL_BF16 && !reel__bf16_pays(ctx, x->dtype, rows, 2 * inner, x->shape[axis]);
 }
 

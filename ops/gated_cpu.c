@@ -73,20 +73,20 @@ static bool fills_kept(const gated_mlp *g) {
  * block; else this takes as much as they do, for each product of a block copies them, or less, where the
  * threads would lack for blocks. */
 static void choose_blocks(gated_mlp *g, int64_t examples) {
-    enum { PACKED_BLOCK = 128, ENOUGH = 8, SMALLEST = 192 };
+    enum { PACKED_BLOCK = 128 };
     if (g->by_units) { /* whose weights are packed once for all */
         g->block = g->size < PACKED_BLOCK ? g->size : PACKED_BLOCK;
         g->blocks = (g->size + PACKED_BLOCK - 1) / PACKED_BLOCK;
         return;
     }
-    enum { CACHED_BYTES = 1280 << 10, MOST_CACHED = 512 };
+    enum { CACHED_BYTES = REEL__MLP_CACHED_BYTES, MOST_CACHED = 512, LEAST = REEL__MLP_BLOCK_ROWS };
     const int64_t element = (int64_t)reel_dtype_bytes(g->dtype), row_bytes = 2 * g->inner * element;
     const int64_t weight_bytes = (2 * g->in + g->out) * g->inner * element;
     const int64_t cached = CACHED_BYTES / 2 / row_bytes;
     int64_t wanted = cached < 1 ? 1 : cached < MOST_CACHED ? cached : MOST_CACHED;
     if (weight_bytes > CACHED_BYTES)
         wanted = weight_bytes / row_bytes;
-    const int64_t share = g->size * examples / ENOUGH, most = share > SMALLEST ? share : SMALLEST;
+    const int64_t share = g->size * examples / REEL__MLP_BLOCKS, most = share > LEAST ? share : LEAST;
     wanted = wanted < most ? wanted : most;
     g->blocks = (g->size + wanted / 2) / wanted;
     if (g->blocks > 2)

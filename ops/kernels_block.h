@@ -31,6 +31,12 @@ REEL_KERNEL(swiglu_backward, (const reel_context *ctx, const reel_tensor *x, int
 REEL_KERNEL(swiglu_again_backward, (const reel_context *ctx, const reel_tensor *x, int axis, reel_tensor *dy,
                                     reel_tensor *dx, int accumulate))
 
+/* Of a gated MLP by a BLAS on a CPU. */
+enum {
+    REEL__MLP_CACHED_BYTES = 1280 << 10, /* weights that a core's own cache holds */
+    REEL__MLP_BLOCKS = 8,                /* enough for the threads of a laptop */
+    REEL__MLP_BLOCK_ROWS = 192,          /* enough to be worth copying larger weights for them */
+};
 /* y = down swiglu(up x) along an axis, the last or the second to last, block by block, so that what is
  * between the two products stays in a core's cache, or a GPU's. x row-major, up [2 in, x's size] and down
  * [out, in] row-major. up x is left in `kept`, unless that is NULL, which it is on a GPU. Takes scratch
